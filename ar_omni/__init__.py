@@ -1,7 +1,7 @@
 """One decoder-only Transformer over one stream of text, picture and speech ids.
 
-The names below load on first use, so `import ar_omni` stays light: torch and transformers are imported only when
-something needs them.
+The names below load on first use, so `import ar_omni` stays light: torch and transformers are imported only
+when something needs them.
 """
 
 from importlib import import_module
