@@ -1,0 +1,168 @@
+"""nano's image tokenizer: a small convolutional VQ autoencoder, pictures of 96 x 96 pixels <-> 8 x 8 codes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ar_omni.errors import InputError
+from ar_omni.tokenizers.quantizer import VectorQuantizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class ImageTokenizerConfig:
+    """Shape of the network. Codes lie on a grid of `image_size / (patch * stride)` rows and columns."""
+
+    image_size: int = 96
+    patch: int = 4
+    stride: int = 3
+    codebook_size: int = 1024
+    code_dim: int = 32
+    fine_width: int = 64
+    coarse_width: int = 192
+    encoder_blocks: int = 2
+    decoder_blocks: int = 3
+
+    @property
+    def grid(self) -> int:
+        return self.image_size // (self.patch * self.stride)
+
+
+class ResidualBlock(nn.Module):
+    """x + Conv(Norm-SiLU(Conv(Norm-SiLU(x)))), all at the same width: (B, C, H, W) -> (B, C, H, W)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.GroupNorm(8, width) for _ in range(2))
+        self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        for norm, conv in zip(self.norms, self.convs, strict=True):
+            y = conv(functional.silu(norm(y)))
+        return x + y
+
+
+def _blocks(width: int, count: int) -> Iterable[nn.Module]:
+    return (ResidualBlock(width) for _ in range(count))
+
+
+class ImageAutoencoder(nn.Module):
+    """Pixels in [-1, 1] (B, 3, S, S) <-> latents (B, G, G, code_dim), through a codebook."""
+
+    def __init__(self, config: ImageTokenizerConfig) -> None:
+        super().__init__()
+        fine, coarse, pixels = config.fine_width, config.coarse_width, 3 * config.patch**2
+        self.quantizer = VectorQuantizer(config.codebook_size, config.code_dim)
+        self.encoder = nn.Sequential(
+            nn.PixelUnshuffle(config.patch),
+            nn.Conv2d(pixels, fine, 3, padding=1),
+            *_blocks(fine, config.encoder_blocks),
+            nn.PixelUnshuffle(config.stride),
+            nn.Conv2d(fine * config.stride**2, coarse, 1),
+            *_blocks(coarse, config.encoder_blocks),
+            nn.GroupNorm(8, coarse),
+            nn.SiLU(),
+            nn.Conv2d(coarse, config.code_dim, 1),
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv2d(config.code_dim, coarse, 3, padding=1),
+            *_blocks(coarse, config.decoder_blocks),
+            nn.Conv2d(coarse, fine * config.stride**2, 1),
+            nn.PixelShuffle(config.stride),
+            *_blocks(fine, config.decoder_blocks),
+            nn.GroupNorm(8, fine),
+            nn.SiLU(),
+            nn.Conv2d(fine, pixels, 3, padding=1),
+            nn.PixelShuffle(config.patch),
+        )
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """(B, 3, S, S) -> latents before quantization (B, G, G, code_dim)."""
+        return self.encoder(pixels).permute(0, 2, 3, 1)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents (B, G, G, code_dim) -> (B, 3, S, S), about [-1, 1]."""
+        return self.decoder(latents.permute(0, 3, 1, 2))
+
+
+class NanoImageTokenizer:
+    """Pictures <-> raster-ordered codes, as `ar_omni.tokenizers.base.ImageTokenizer` asks."""
+
+    def __init__(self, config: ImageTokenizerConfig, network: ImageAutoencoder) -> None:
+        self.config = config
+        self.network = network.eval().requires_grad_(False)
+        self.codebook_size = config.codebook_size
+        self.image_size = config.image_size
+        self.codes_per_image = config.grid**2
+
+    @property
+    def embedding(self) -> Tensor:
+        """The frozen codebook, float32 (codebook_size, code_dim)."""
+        return self.network.quantizer.codebook
+
+    @torch.inference_mode()
+    def encode(self, image: Image.Image) -> np.ndarray:
+        """Codes of a picture of any size, int64 (codes_per_image,); it is fitted into a white square."""
+        pixels = np.asarray(fit_square(image, self.image_size), dtype=np.float32) / 127.5 - 1
+        latents = self.network.encode(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+        return self.network.quantizer.encode(latents).flatten().numpy()
+
+    @torch.inference_mode()
+    def decode(self, codes: Sequence[int]) -> Image.Image:
+        """The picture of `codes_per_image` codes.
+
+        Raises:
+            InputError: another number of codes, or one outside [0, codebook_size).
+        """
+        grid = torch.as_tensor(np.asarray(codes, dtype=np.int64))
+        if len(grid) != self.codes_per_image or not ((grid >= 0) & (grid < self.codebook_size)).all():
+            raise InputError(
+                f"expected {self.codes_per_image} image codes in [0, {self.codebook_size}), got {len(grid)} codes"
+            )
+        grid = grid.reshape(1, self.config.grid, self.config.grid)
+        pixels = self.network.decode(self.network.quantizer.lookup(grid))[0].permute(1, 2, 0)
+        return Image.fromarray(((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy())
+
+    def save(self, folder: str | PathLike) -> None:
+        """Writes `config.json` and `model.safetensors` (weights in half precision)."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps({"type": "nano_image", **asdict(self.config)}, indent=2) + "\n")
+        save_file({key: value.half().contiguous() for key, value in self.network.state_dict().items()}, folder / "model.safetensors")
+
+    @classmethod
+    def load(cls, folder: str | PathLike) -> NanoImageTokenizer:
+        """Reads what `save` wrote; computes in float32."""
+        values = json.loads((Path(folder) / "config.json").read_text())
+        values.pop("type")
+        config = ImageTokenizerConfig(**values)
+        with torch.device("meta"):
+            network = ImageAutoencoder(config)
+        weights = load_file(Path(folder) / "model.safetensors")
+        network.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
+        return cls(config, network)
+
+
+def fit_square(image: Image.Image, size: int) -> Image.Image:
+    """The whole picture, aspect kept, centred on a white square of `size` pixels."""
+    image = image.convert("RGB")
+    scale = size / max(image.size)
+    image = image.resize([max(1, round(side * scale)) for side in image.size], Image.Resampling.LANCZOS)
+    square = Image.new("RGB", (size, size), "white")
+    square.paste(image, ((size - image.width) // 2, (size - image.height) // 2))
+    return square

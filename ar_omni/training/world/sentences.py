@@ -1,0 +1,56 @@
+"""Everyday sentences: a seeded walk through the grammar in `grammar.txt`, and the fixed rule that holds some out."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+_SLOT = re.compile(r"\{(\w+)\}")
+_WORD = re.compile(r"[a-z']+")
+
+
+@cache
+def grammar() -> dict[str, list[str]]:
+    """The slots of `grammar.txt` and their expansions."""
+    lines = Path(__file__).with_name("grammar.txt").read_text(encoding="utf-8").splitlines()
+    text = "\n".join(line for line in lines if not line.startswith("#"))
+    slots = re.findall(r"^(\w+) =(.*(?:\n    .*)*)", text, flags=re.M)
+    return {slot: [option.strip() for option in options.split("|") if option.strip()] for slot, options in slots}
+
+
+def expand(slot: str, rng: random.Random) -> str:
+    """One random expansion of `slot`; raises KeyError naming a slot that the grammar lacks."""
+    return _SLOT.sub(lambda match: expand(match[1], rng), rng.choice(grammar()[slot]))
+
+
+def is_held_out(text: str, share: float = 0.02) -> bool:
+    """Whether `text` belongs to the evaluation side: a hash of its words decides, so no list has to travel."""
+    words = " ".join(_WORD.findall(text.lower()))
+    return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=4).digest()) < share * 2**32
+
+
+def sentences(seed: int, max_words: int = 12, held_out: bool = False) -> Iterator[str]:
+    """Endless distinct sentences of at most `max_words` words from one side of the split."""
+    rng, seen = random.Random(seed), set()
+    while True:
+        text = re.sub(r"\ba (?=[aeiou])", "an ", expand("sentence", rng))
+        text = text[0].upper() + text[1:]
+        if text not in seen and len(text.split()) <= max_words and is_held_out(text) is held_out:
+            seen.add(text)
+            yield text
+
+
+def phrases(seed: int, max_words: int = 4) -> Iterator[str]:
+    """Endless runs of 1 to `max_words` words cut out of training sentences: where alignment is learned first."""
+    rng = random.Random(seed)
+    for text in sentences(seed):
+        words = re.sub(r"[.?!,]", "", text).split()
+        length = rng.randint(1, min(max_words, len(words)))
+        start = rng.randint(0, len(words) - length)
+        phrase = " ".join(words[start : start + length])
+        if not is_held_out(phrase):
+            yield phrase
