@@ -1,0 +1,92 @@
+"""Training of the speech codec: spectra at several resolutions, and the phonemes that its codes must keep."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ar_omni.tokenizers.speech_network import SpeechCodec, SpeechTokenizerConfig
+from ar_omni.training.codebook import CodebookLearner
+from ar_omni.training.world.voices import Utterance
+
+MARKS = frozenset("ˈˌːʲ_^$")  # stress, length and sentence marks take the time of no sound of their own
+
+
+def mel_filters(size: int, window: int, sample_rate: int) -> Tensor:
+    """A Slaney mel filterbank, float32 (size, window // 2 + 1)."""
+    from transformers.audio_utils import mel_filter_bank
+
+    bank = mel_filter_bank(window // 2 + 1, size, 0.0, sample_rate / 2, sample_rate, norm="slaney", mel_scale="slaney")
+    return torch.from_numpy(bank.T.astype(np.float32)).contiguous()
+
+
+class SpectralLoss(nn.Module):
+    """Mean absolute difference of log-mel spectra, averaged over several window lengths: (B, N), (B, N) -> ()."""
+
+    RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 100))
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__()
+        for window, _, mels in self.RESOLUTIONS:
+            self.register_buffer(f"mel_{window}", mel_filters(mels, window, sample_rate), persistent=False)
+            self.register_buffer(f"hann_{window}", torch.hann_window(window), persistent=False)
+
+    def forward(self, restored: Tensor, samples: Tensor) -> Tensor:
+        losses = []
+        for window, hop, _ in self.RESOLUTIONS:
+            bank, hann = getattr(self, f"mel_{window}"), getattr(self, f"hann_{window}")
+            mels = []
+            for signal in (restored, samples):
+                spectrum = torch.stft(signal, window, hop, window=hann, return_complex=True)
+                power = torch.view_as_real(spectrum).square().sum(-1)
+                mels.append(torch.log(bank @ torch.sqrt(power + 1e-9) + 1e-4))
+            losses.append((mels[0] - mels[1]).abs().mean())
+        return torch.stack(losses).mean()
+
+
+class SpeechTokenizerTrainer(nn.Module):
+    """The codec, the codebook's averages, and a small head that reads phonemes off the quantized latents.
+
+    The phoneme term makes the codes keep the words: neighbouring sounds get codes of their own even where they
+    differ little in energy, and the decoder model finds them easier to read and to predict.
+    """
+
+    def __init__(self, config: SpeechTokenizerConfig, num_phonemes: int) -> None:
+        super().__init__()
+        self.network = SpeechCodec(config)
+        self.network.encoder.mel_filters.copy_(mel_filters(config.mels, config.window, config.sample_rate))
+        self.codebook = CodebookLearner(self.network.quantizer)
+        self.reader = nn.Sequential(
+            nn.Conv1d(config.code_dim, 128, 3, padding=1), nn.GELU(), nn.Conv1d(128, num_phonemes, 1)
+        )
+        self.spectral = SpectralLoss(config.sample_rate)
+
+    def losses(self, samples: Tensor, phonemes: Tensor) -> dict[str, Tensor]:
+        """Weighted terms for samples (B, T * hop_length) and the phoneme of each code's middle, int64 (B, T)."""
+        quantized, _, commitment = self.codebook(self.network.encoder(samples))
+        restored = self.network.decoder(quantized)
+        heard = self.reader(quantized.transpose(1, 2))
+        return {
+            "spectral": self.spectral(restored, samples),
+            "phonemes": 0.2 * functional.cross_entropy(heard, phonemes),
+            "commitment": 0.25 * commitment,
+        }
+
+
+def phoneme_labels(utterance: Utterance, inventory: dict[str, int], hop_length: int) -> np.ndarray:
+    """The phoneme sounding in the middle of each code, int64 (ceil(samples / hop_length),); 0 is silence."""
+    labels, current = [], 0
+    for phoneme in utterance.phonemes:
+        current = current if phoneme in MARKS else inventory.get(phoneme, 0)
+        labels.append(current)
+    middles = np.arange(-(-len(utterance.samples) // hop_length)) * hop_length + hop_length // 2
+    index = np.searchsorted(utterance.ends, middles, side="right").clip(max=len(labels) - 1)
+    return np.array(labels, dtype=np.int64)[index]
+
+
+def phoneme_inventory(utterances: list[Utterance]) -> dict[str, int]:
+    """Phoneme -> class, with 0 kept for silence and pauses."""
+    sounds = {sound for item in utterances for sound in item.phonemes} - MARKS - set(" .,?!;:")
+    return {sound: index + 1 for index, sound in enumerate(sorted(sounds))}

@@ -1,0 +1,55 @@
+"""Trains nano's speech codec on the prepared speech and saves it.
+
+    python train/speech_tokenizer.py --work-dir runs/nano --steps 6000
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ar_omni.tokenizers.speech import NanoSpeechTokenizer
+from ar_omni.tokenizers.speech_network import SpeechTokenizerConfig
+from ar_omni.training.speech_tokenizer import SpeechTokenizerTrainer, phoneme_inventory, phoneme_labels
+from ar_omni.training.tokenizer_loop import Budget, fit
+from ar_omni.training.world.voices import load_shard
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--batch-size", type=int, default=12)
+    parser.add_argument("--codes", type=int, default=40, help="length of a training crop, in codes")
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    torch.set_float32_matmul_precision("medium")
+    config = SpeechTokenizerConfig()
+    utterances = [item for path in sorted((args.work_dir / "speech/train").glob("*.npz")) for item in load_shard(path)]
+    inventory = phoneme_inventory(utterances)
+    samples, labels = recordings(utterances, inventory, config.hop_length, args.codes)
+    trainer = SpeechTokenizerTrainer(config, len(inventory) + 1)
+
+    def losses(step: int) -> dict[str, torch.Tensor]:
+        starts = torch.randint(len(labels) - args.codes, (args.batch_size,))
+        hop = config.hop_length
+        crops = torch.stack([samples[start * hop : (start + args.codes) * hop] for start in starts.tolist()])
+        targets = torch.stack([labels[start : start + args.codes] for start in starts.tolist()])
+        return trainer.losses(crops.float() / 32768, targets)
+
+    fit(trainer, losses, Budget(args.steps), args.work_dir / "speech_tokenizer.pt")
+    NanoSpeechTokenizer(config, trainer.network).save(args.work_dir / "speech_tokenizer")
+
+
+def recordings(utterances, inventory: dict[str, int], hop: int, crop: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """All speech end to end, int16 (N * hop,), and its phoneme labels, int64 (N,)."""
+    labels = [phoneme_labels(item, inventory, hop) for item in utterances]
+    padded = [np.pad(item.samples, (0, len(row) * hop - len(item.samples))) for item, row in zip(utterances, labels, strict=True)]
+    return torch.from_numpy(np.concatenate(padded)), torch.from_numpy(np.concatenate(labels))
+
+
+if __name__ == "__main__":
+    main()
