@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ar_omni.errors import CheckpointError
 
-MAX_TOUCHED_BYTES = 1 << 28
+MAX_TOUCHED_BYTES = 1 << 26
 """After reading this much through a memory map, the map is opened anew: its pages then leave memory."""
 
 
@@ -83,11 +83,11 @@ class TensorFile:
         return self._describe(name)[1]
 
     def read(self, name: str) -> Tensor:
-        """A copy of a tensor."""
+        """A tensor, of the map where there is one."""
         if self._touched > MAX_TOUCHED_BYTES:
             self._tensors, self._touched = None, 0
             self._tensors = self._open()
-        tensor = self._tensors[name].clone(memory_format=torch.contiguous_format)
+        tensor = self._tensors[name]
         self._touched += tensor.nbytes
         return tensor
 
