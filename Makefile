@@ -1,0 +1,45 @@
+# Each target is complete by itself: it makes .venv, installs the pinned versions, and runs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e
+
+.PHONY: help demo test lint nano evaluate clean
+
+help:
+	@echo "make demo      talk to the bundled model once (files land in ./ar-omni-demo)"
+	@echo "make test      run every test"
+	@echo "make lint      ruff check and format"
+	@echo "make nano      train the bundled model again, from data to checkpoint (hours; resumes)"
+	@echo "make evaluate  measure the bundled model on the held-out set"
+
+demo: .venv/installed
+	$(BIN)/ar-omni demo
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+nano: .venv/installed-dev
+	$(BIN)/python train/prepare_data.py
+	$(BIN)/python train/image_tokenizer.py
+	$(BIN)/python train/speech_tokenizer.py
+	$(BIN)/python train/pretrain.py
+
+evaluate: .venv/installed-dev
+	$(BIN)/ar-omni evaluate --out evaluation.json
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) .
+	touch $@
+
+.venv/installed-dev: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(INSTALL) ".[dev,train,eval]"
+	touch $@ .venv/installed
+
+clean:
+	rm -rf build dist .pytest_cache .ruff_cache *.egg-info

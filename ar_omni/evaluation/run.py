@@ -1,0 +1,55 @@
+"""Run suites on a loaded model and collect the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ar_omni.errors import InputError
+from ar_omni.evaluation.heldout import HeldOut, Reader
+from ar_omni.evaluation.judges import Recogniser
+from ar_omni.evaluation.report import new_report
+from ar_omni.evaluation.suites import SUITES, Bench
+
+if TYPE_CHECKING:
+    from ar_omni.omni import AROmni
+
+
+def evaluate(
+    omni: AROmni,
+    suites: Sequence[str] = tuple(SUITES),
+    *,
+    name: str = "nano",
+    held_out: HeldOut | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    progress: bool = True,
+) -> dict:
+    """Measure `omni` on held-out items.
+
+    Args:
+        omni: the loaded model.
+        suites: names from `SUITES`.
+        name: what the report calls the model.
+        held_out: the items; the set that ships with the package if left out.
+        limit: at most this many items a suite.
+        seed: of generation.
+        progress: draw progress bars on stderr.
+
+    Returns:
+        A report: `{"suites": {name: {"figures": {title: {...}}, "items": [...]}}, ...}`, plain json values.
+
+    Raises:
+        InputError: an unknown suite, or a held-out set without items for it.
+        DependencyError: the extra `[eval]` is not installed.
+    """
+    unknown = set(suites) - set(SUITES)
+    if unknown:
+        raise InputError(f"expected suites out of {', '.join(SUITES)}, got {', '.join(sorted(unknown))}")
+    bench = Bench(omni, held_out or HeldOut(), Recogniser(), Reader(), limit, seed, progress)
+    report = new_report(name, seed, limit, omni.presets)
+    for suite in suites:
+        figures, rows = SUITES[suite](bench)
+        figures = {title: figure.to_dict() for title, figure in figures.items()}
+        report["suites"][suite] = {"figures": figures, "items": rows}
+    return report
