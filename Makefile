@@ -3,14 +3,15 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e
 
-.PHONY: help demo test lint nano evaluate clean
+.PHONY: help demo test lint nano evaluate pages clean
 
 help:
 	@echo "make demo      talk to the bundled model once (files land in ./ar-omni-demo)"
 	@echo "make test      run every test"
 	@echo "make lint      ruff check and format"
 	@echo "make nano      train the bundled model again, from data to checkpoint (hours; resumes)"
-	@echo "make evaluate  measure the bundled model on the held-out set"
+	@echo "make evaluate  measure the bundled model on the held-out set (docs/evaluation.json)"
+	@echo "make pages     write the demo and the measured figures into README and MODEL_CARD"
 
 demo: .venv/installed
 	$(BIN)/ar-omni demo
@@ -26,10 +27,15 @@ nano: .venv/installed-dev
 	$(BIN)/python train/prepare_data.py
 	$(BIN)/python train/image_tokenizer.py
 	$(BIN)/python train/speech_tokenizer.py
-	$(BIN)/python train/pretrain.py
+	$(BIN)/python train/tokenize_data.py
+	$(BIN)/accelerate launch --cpu --num_processes 2 train/pretrain.py
+	$(BIN)/python train/held_out.py
 
 evaluate: .venv/installed-dev
-	$(BIN)/ar-omni evaluate --out evaluation.json
+	$(BIN)/ar-omni evaluate --out docs/evaluation.json
+
+pages: .venv/installed-dev
+	$(BIN)/python docs/refresh.py
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
