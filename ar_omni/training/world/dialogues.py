@@ -64,8 +64,17 @@ def spoken_lines(concepts: list[Concept]) -> Iterator[str]:
         yield from (*phrasings, answer)
     yield from QUESTIONS
     for index, concept in enumerate(concepts):
-        style = STYLES[index % len(STYLES)]
         yield show_reply(concept)
-        yield REQUESTS[index % len(REQUESTS)].format(thing=styled(concept.phrase, None))
-        yield REQUESTS[(index + 2) % len(REQUESTS)].format(thing=styled(concept.phrase, style))
+        yield _request(index, concept, None)
+        yield _request(index + 2, concept, STYLES[index % len(STYLES)])
         yield name_reply(concept)
+
+
+def unspoken_requests(concepts: list[Concept]) -> Iterator[tuple[str, str]]:
+    """(request, name) pairs in wordings that `spoken_lines` does not use for that concept: to evaluate with."""
+    for index, concept in enumerate(concepts):
+        yield _request(index + 1, concept, None), concept.name
+
+
+def _request(template: int, concept: Concept, style: str | None) -> str:
+    return REQUESTS[template % len(REQUESTS)].format(thing=styled(concept.phrase, style))

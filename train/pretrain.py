@@ -1,0 +1,55 @@
+"""Trains nano's decoder on the tokenized world and writes a checkpoint folder that `AROmni.from_pretrained` loads.
+
+    accelerate launch --cpu --num_processes 2 train/pretrain.py --recipe configs/nano.yaml --work-dir runs/nano
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from ar_omni.tokenizers import load_tokenizer
+from ar_omni.template import Template
+from ar_omni.training.arguments import load_recipe
+from ar_omni.training.data import batches
+from ar_omni.training.loop import train
+from ar_omni.training.nano import assemble
+from ar_omni.training.objective import Objective
+from ar_omni.training.world.tasks import World
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--recipe", type=Path, default=Path("configs/nano.yaml"))
+    parser.add_argument("--layout", type=Path, default=Path("configs/nano"), help="folder of the turn template and presets")
+    parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
+    args = parser.parse_args()
+    recipe = load_recipe(args.recipe)
+    torch.manual_seed(recipe.seed)
+    torch.set_float32_matmul_precision("medium")
+    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    world = World.load(args.work_dir)
+    image, speech = (load_tokenizer(args.work_dir / f"{name}_tokenizer") for name in ("image", "speech"))
+    model, processor = assemble(recipe.decoder, world, image, speech, Template.load(args.layout))
+
+    def row(rng, progress: float) -> tuple[list[int], list[float]]:
+        messages, task = world.conversation(rng, progress, recipe.shares)
+        example = processor.encode_example(messages, task)
+        return example.input_ids, example.loss_weights(recipe.loss_weights)
+
+    def save(model, step: int) -> None:
+        folder = args.work_dir / "nano"
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+
+    objective = Objective(model, processor.vocabulary.image, image.embedding, recipe.objective)
+    tokens = recipe.tokens_per_batch // accelerator.num_processes
+    batch_at = batches(row, recipe.loop.steps, tokens, accelerator.num_processes, processor.vocabulary.pad_id, recipe.seed)
+    train(objective, batch_at, recipe.loop, args.work_dir, accelerator, save)
+
+
+if __name__ == "__main__":
+    main()

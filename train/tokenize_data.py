@@ -1,0 +1,48 @@
+"""Turns the prepared pictures and speech into codes, once, with the trained tokenizers.
+
+    python train/tokenize_data.py --work-dir runs/nano
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from tqdm import tqdm
+
+from ar_omni.media import Audio
+from ar_omni.tokenizers import load_tokenizer
+from ar_omni.training.world.voices import SAMPLE_RATE, load_shard
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
+    work_dir = parser.parse_args().work_dir
+    torch.set_float32_matmul_precision("medium")
+    speech = load_tokenizer(work_dir / "speech_tokenizer")
+    image = load_tokenizer(work_dir / "image_tokenizer")
+    texts, codes = [], []
+    for path in tqdm(sorted((work_dir / "speech/train").glob("*.npz")), desc="speech"):
+        for item in load_shard(path):
+            texts.append(item.text.lower())
+            codes.append(speech.encode(Audio(item.samples.astype(np.float32) / 32768, SAMPLE_RATE)))
+    with np.load(work_dir / f"pictures-{image.image_size}.npz") as data:
+        drawn = data["pictures"]
+    pictures = [[image.encode(Image.fromarray(styled)) for styled in concept] for concept in tqdm(drawn, desc="pictures")]
+    partial = work_dir / "codes.partial.npz"
+    np.savez_compressed(
+        partial,
+        texts=np.array(texts),
+        lengths=np.array([len(row) for row in codes]),
+        speech=np.concatenate(codes).astype(np.int16),
+        pictures=np.array(pictures, dtype=np.int16),
+    )
+    partial.rename(work_dir / "codes.npz")
+
+
+if __name__ == "__main__":
+    main()
