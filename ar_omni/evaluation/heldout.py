@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ar_omni.convert import CACHE_VARIABLE
 from ar_omni.errors import InputError, import_extra
 from ar_omni.media import Audio, load_image, replacing, save_image
 
@@ -159,14 +160,14 @@ def _sheet_of(pictures: Sequence[Image], size: int, columns: int = 64) -> Image:
 class Reader:
     """Reads sentences aloud with Piper's CC0 voice `en_US-joe-medium`, and remembers what it has read.
 
-    Recordings are kept as flac files in `folder`, by default `ar-omni/eval` in the user's cache folder.
+    Recordings are kept as flac files in `folder`, by default `eval` in the package's cache folder.
     """
 
     VOICE = "en_US-joe-medium"
 
     def __init__(self, folder: str | os.PathLike | None = None) -> None:
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        self._folder = Path(folder or Path(cache) / "ar-omni" / "eval")
+        cache = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "ar_omni")
+        self._folder = Path(folder or cache / "eval")
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def __call__(self, text: str) -> Audio:
