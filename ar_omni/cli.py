@@ -125,12 +125,6 @@ COMMANDS = (
         (
             _flag("source", metavar="SRC", help="the checkpoint file or folder"),
             _flag("destination", metavar="DST", help="the folder to write; it must not exist"),
-            _flag("--part", action="append", default=[], metavar="PATH", help="one more place to look into"),
-            _flag(
-                "--trust-pickle",
-                action="store_true",
-                help="read files that may run code; only if you trust them",
-            ),
             _flag(
                 "--part",
                 action="append",

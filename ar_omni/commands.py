@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ar_omni.media import AUDIO_FORMATS, IMAGE_FORMATS, check_output, load_audio, load_image, save_image
 
 if TYPE_CHECKING:
+    from ar_omni.events import Stats
     from ar_omni.omni import AROmni
 
 
@@ -82,6 +83,8 @@ def evaluate(args: Namespace) -> dict:
     return result
 
 
-def speed(stats) -> str:
-    """First-chunk latency and real-time factor of a spoken reply, in words."""
+def speed(stats: Stats) -> str:
+    """First-chunk latency and real-time factor of a reply, in words."""
+    if stats.rtf is None:
+        return "no speech"
     return f"first chunk after {1000 * stats.first_chunk_s:.0f} ms, real-time factor {stats.rtf:.2f}"

@@ -14,7 +14,7 @@ import ar_omni
 PACKAGE = Path(ar_omni.__file__).parent
 PUBLIC = """
     AROmni AROmniConfig AROmniError AROmniForCausalLM Audio Chat CheckpointError DependencyError
-    ImageProgress ImageReady InputError Processor Reply SegmentEnd SegmentStart SpeechChunk TextDelta
+    ImageProgress ImageReady InputError Processor Reply SegmentEnd SegmentStart SpeechChunk Stats TextDelta
     TranscriptDelta TurnEnd UnsupportedOutputError Vocabulary __version__
 """.split()
 HEAVY = (

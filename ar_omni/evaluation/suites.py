@@ -167,7 +167,7 @@ def _spoken_row(bench: Bench, text: str, reply) -> Row:
         "errors": errors,
         "words": words,
         "audio_s": stats.audio_s,
-        "total_s": stats.rtf * stats.audio_s,
+        "total_s": (stats.rtf or 0.0) * stats.audio_s,
         "first_chunk_s": stats.first_chunk_s,
         "stop_reason": stats.stop_reason,
     }
