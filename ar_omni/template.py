@@ -17,6 +17,8 @@ TEMPLATE_NAME = "processor_config.json"
 SELECTORS = {"parts": None, "text": "text", "image": "image", "audio": "audio"}
 """`{parts}` stands for all parts of the user's message in order, `{text}` for the text parts, and so on."""
 
+TRANSCRIPTS = ("never", "spoken", "only")
+
 _CONTROL = re.compile(rf"<({'|'.join(SPECIALS)})>")
 _SLOT = re.compile(rf"\{{({'|'.join(SELECTORS)})(?:\|(.*))?\}}", re.DOTALL)
 
@@ -53,11 +55,14 @@ class TaskTemplate:
         start: once, at the beginning of the sequence.
         turn: the user's message, up to where the assistant begins.
         end: one control id, after the assistant's message.
+        transcript: whether a reply first says what it heard, between `<ins>` and `<res>`: `"never"`,
+            `"spoken"` (when the user's last message holds speech) or `"only"` (and then nothing else).
     """
 
     start: tuple[str, ...]
     turn: tuple[str, ...]
     end: str
+    transcript: str = "never"
 
     def pieces(self, name: str) -> list[Piece]:
         """The parsed pieces of `"start"` or `"turn"`."""
@@ -90,13 +95,20 @@ class Template:
         for name, task in self.tasks.items():
             if Piece.parse(task.end).control not in ("eom", "eos"):
                 raise CheckpointError(f"expected task {name!r} to end with <eom> or <eos>, got {task.end!r}")
+            if task.transcript not in TRANSCRIPTS:
+                raise CheckpointError(
+                    f"expected the transcript of task {name!r} as one of {', '.join(TRANSCRIPTS)}, "
+                    f"got {task.transcript!r}"
+                )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Template:
         """The inverse of `to_dict`."""
         try:
             tasks = {
-                name: TaskTemplate(tuple(task["start"]), tuple(task["turn"]), task["end"])
+                name: TaskTemplate(
+                    tuple(task["start"]), tuple(task["turn"]), task["end"], task.get("transcript", "never")
+                )
                 for name, task in values["tasks"].items()
             }
             untrained = tuple(values.get("untrained_outputs", ()))
