@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -164,10 +165,24 @@ class Processor:
         images = [part for part in parts if part["type"] == "image"]
         return [self._fill(pieces, kept) for kept in ([images, []] if images else [[]])]
 
-    def encode_example(self, messages: Sequence[Message], task: str = "chat") -> Example:
-        """A whole conversation for training; parts may hold `"codes"` instead of media."""
+    def encode_example(
+        self, messages: Sequence[Message], task: str = "chat", unconditional: bool = False
+    ) -> Example:
+        """A whole conversation for training; parts may hold `"codes"` instead of media.
+
+        Args:
+            messages: the conversation.
+            task: a task of the template.
+            unconditional: leave out what the user said, as the unconditional branch of guidance does: a share
+                of the pictures learned this way is what makes guidance work.
+        """
         ids, roles = [], []
-        for piece, role in self._rows(check_messages(messages), task):
+        messages = check_messages(messages)
+        rows = self._rows(messages, task)
+        if unconditional:
+            replies = [message for message in messages if message["role"] == "assistant"]
+            rows = chain([(self.encode_unconditional(messages)[-1], "prompt")], self._replies(replies, task))
+        for piece, role in rows:
             ids += piece
             roles += [ROLES.index(role)] * len(piece)
         return Example(task, ids, roles)
@@ -196,10 +211,15 @@ class Processor:
         for message in messages:
             if message["role"] == "user":
                 yield self._fill(layout.pieces("turn"), message["content"]), "prompt"
-                continue
+            else:
+                yield from self._replies([message], task)
+
+    def _replies(self, messages: Sequence[Message], task: str) -> Iterator[tuple[list[int], str]]:
+        """The assistant's messages: (ids, role)."""
+        end = self.vocabulary.specials[self._task(task).end_name]
+        for message in messages:
             for part in message["content"]:
                 yield self.encode_part(part), _ROLE_OF[part["type"]]
-            end = self.vocabulary.specials[layout.end_name]
             yield [end], _ROLE_OF[message["content"][-1]["type"]]
 
     def _fill(self, pieces: Sequence[Piece], parts: Sequence[Part]) -> list[int]:

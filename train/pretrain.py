@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from transformers import GenerationConfig
 
 from ar_omni.tokenizers import load_tokenizer
 from ar_omni.template import Template
@@ -34,10 +35,12 @@ def main() -> None:
     world = World.load(args.work_dir)
     image, speech = (load_tokenizer(args.work_dir / f"{name}_tokenizer") for name in ("image", "speech"))
     model, processor = assemble(recipe.decoder, world, image, speech, Template.load(args.layout))
+    model.generation_config = GenerationConfig.from_pretrained(args.layout)
 
     def row(rng, progress: float) -> tuple[list[int], list[float]]:
         messages, task = world.conversation(rng, progress, recipe.shares)
-        example = processor.encode_example(messages, task)
+        unconditional = task == "draw" and rng.random() < recipe.unconditional
+        example = processor.encode_example(messages, task, unconditional)
         return example.input_ids, example.loss_weights(recipe.loss_weights)
 
     def save(model, step: int) -> None:

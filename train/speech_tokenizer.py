@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def main() -> None:
     torch.set_float32_matmul_precision("medium")
     config = SpeechTokenizerConfig()
     utterances = [item for path in sorted((args.work_dir / "speech/train").glob("*.npz")) for item in load_shard(path)]
-    inventory = phoneme_inventory(utterances)
+    inventory = stored_inventory(args.work_dir / "phonemes.json", utterances)
     samples, labels = recordings(utterances, inventory, config.hop_length, args.codes)
     trainer = SpeechTokenizerTrainer(config, len(inventory) + 1)
 
@@ -42,6 +43,13 @@ def main() -> None:
 
     fit(trainer, losses, Budget(args.steps), args.work_dir / "speech_tokenizer.pt")
     NanoSpeechTokenizer(config, trainer.network).save(args.work_dir / "speech_tokenizer")
+
+
+def stored_inventory(path: Path, utterances) -> dict[str, int]:
+    """The phoneme classes of the first run: speech added later must not renumber what a checkpoint has learned."""
+    if not path.exists():
+        path.write_text(json.dumps(phoneme_inventory(utterances)))
+    return json.loads(path.read_text())
 
 
 def recordings(utterances, inventory: dict[str, int], hop: int, crop: int) -> tuple[torch.Tensor, torch.Tensor]:

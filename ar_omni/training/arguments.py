@@ -44,6 +44,8 @@ class Recipe:
     """task -> role -> weight as a target; what is not listed weighs 1."""
     shares: Mapping[str, float] = field(default_factory=dict)
     """task -> how often it is drawn; empty for the world's own shares."""
+    unconditional: float = 0.1
+    """Share of the drawings that are learned without their prompt, for guidance."""
     seed: int = 0
 
 

@@ -28,7 +28,6 @@ Conversation = tuple[list[dict], str]
 SHARES = {"speak": 0.30, "transcribe": 0.30, "draw": 0.15, "describe": 0.09, "show": 0.10, "name": 0.02, "small_talk": 0.04}
 """How often each task is drawn."""
 
-
 @dataclass(frozen=True)
 class World:
     """Tokenized material: `speech` maps a text to its codes, `pictures` is (concepts, styles, codes)."""
