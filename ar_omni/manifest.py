@@ -1,4 +1,4 @@
-"""`manifest.json`: the size and hash of every file of a checkpoint, so that a damaged copy is seen before it runs."""
+"""`manifest.json`: size and hash of every file of a checkpoint, so that a damaged copy is seen."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MANIFEST_NAME = "manifest.json"
 
 
 def write_manifest(folder: str | PathLike, notes: Mapping[str, Any] | None = None) -> None:
-    """Hash every file below `folder` into its `manifest.json`, with `notes` (where it came from) beside them."""
+    """Hash every file below `folder` into its `manifest.json`, with `notes` (its origin) beside them."""
     folder = Path(folder)
     files = {
         path.relative_to(folder).as_posix(): {"size": path.stat().st_size, "sha256": _digest(path)}
@@ -54,7 +54,8 @@ def check_manifest(folder: str | PathLike, hashes: bool = False) -> None:
         if size != entry["size"] or (hashes and _digest(file) != entry["sha256"]):
             found = "no such file" if size is None else f"{size} bytes" if size != entry["size"] else "others"
             raise CheckpointError(
-                f"expected {entry['size']} bytes of a known hash in {file}, got {found}; copy the checkpoint again"
+                f"expected {entry['size']} bytes of a known hash in {file}, got {found}; "
+                "copy the checkpoint again"
             )
 
 

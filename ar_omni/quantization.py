@@ -1,8 +1,9 @@
-"""Weight-only quantization of the decoder's linear maps: 8 or 4 bits a weight; embeddings, norms and head stay whole.
+"""Weight-only quantization of the decoder's linear maps: 8 or 4 bits a weight; embeddings, norms and head
+stay whole.
 
-int8 keeps one scale for each output row; int4 keeps a scale and an offset for each group of inputs. On the CPU
-both multiply in bfloat16 by torch's packed kernels, without ever unpacking; elsewhere the weight of the map at work is
-unpacked for the moment.
+int8 keeps one scale for each output row; int4 keeps a scale and an offset for each group of inputs. On the
+CPU both multiply in bfloat16 by torch's packed kernels, without ever unpacking; elsewhere the weight of the
+map at work is unpacked for the moment.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from goldens import arrays, golden, values
 
 from ar_omni.convert.pickles import load_pickle
 from ar_omni.errors import InputError
 from ar_omni.training import compat
-from goldens import arrays, golden, values
 
 EOS, BOI, IMAGE_START = 2, 8197, 4
 
@@ -108,7 +108,8 @@ def perception(dtype=torch.float32):
     hidden = (found["hidden_q"].float() / 32).to(dtype).requires_grad_()
     logits = (found["logits_A_q"].float() / 8) @ (found["logits_W_q"].float() / 16)
     projector = torch.nn.Linear(16, 16, dtype=dtype)
-    projector.weight.data, projector.bias.data = found["linear_weight"].to(dtype), found["linear_bias"].to(dtype)
+    projector.weight.data = found["linear_weight"].to(dtype)
+    projector.bias.data = found["linear_bias"].to(dtype)
     embedding = load_pickle(golden("losses/perception.ckpt"))
     return found, hidden, logits, projector, embedding
 

@@ -36,7 +36,8 @@ def convert(
     Memory stays near that of the largest tensor: tensors are read and written one by one.
 
     Args:
-        source: a folder with a Meta or transformers Chameleon and the codecs' checkpoints, or one codec's file.
+        source: a folder with a Meta or transformers Chameleon and the codecs' checkpoints, or one codec's
+            file.
         target: the folder to write; a codec alone becomes a tokenizer folder.
         parts: more places to look into; what they hold replaces what `source` does.
         trust_pickle: read PyTorch files that hold more than tensors, which lets them run code.
@@ -56,7 +57,7 @@ def convert(
 
     target = Path(target)
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
-        raise InputError(f"expected a folder that does not exist yet, got {target}; remove it or name another")
+        raise InputError(f"expected a folder not there yet, got {target}; name another or remove it")
     sources = find_sources([Path(place) for place in (source, *parts)], trust_pickle)
     with whole_folder(target) as folder:
         notes = write_checkpoint(folder, sources, trust_pickle, progress)
@@ -74,8 +75,8 @@ def is_foreign(folder: str | PathLike) -> bool:
 def converted(folder: str | PathLike, progress: bool = True) -> Path:
     """Our form of a published folder: from the cache, or converted into it now.
 
-    The cache is the folder that `AR_OMNI_CACHE` names, or `~/.cache/ar_omni`; its entries are told apart by the
-    source's place and the sizes and times of its files.
+    The cache is the folder that `AR_OMNI_CACHE` names, or `~/.cache/ar_omni`; its entries are told apart by
+    the source's place and the sizes and times of its files.
     """
     folder = Path(folder).resolve()
     digest = hashlib.sha256(str((LAYOUT_VERSION, folder)).encode())

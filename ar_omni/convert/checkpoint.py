@@ -14,6 +14,7 @@ from ar_omni.convert.codecs import vqgan_from_state, vqgan_tokenizer, wav_tokeni
 from ar_omni.convert.language import LanguageModel, read_json
 from ar_omni.convert.sources import Sources
 from ar_omni.convert.writer import write_tensors
+from ar_omni.decoding.options import PRESETS_NAME
 from ar_omni.errors import CheckpointError
 from ar_omni.template import TEMPLATE_NAME
 from ar_omni.tokenizers.text import HFTokenizer
@@ -44,6 +45,7 @@ def write_checkpoint(folder: Path, sources: Sources, trust_pickle: bool, progres
         codes_per_image = image.codes_per_image if image else 1024
         _write_language(folder, sources, language, progress)
         _write_json(folder / TEMPLATE_NAME, presets.template(codes_per_image, untrained).to_dict())
+        _write_json(folder / PRESETS_NAME, {"presets": presets.DECODING})
     paths = {
         "language": sources.language,
         "text_tokenizer": sources.text_tokenizer,
@@ -94,7 +96,8 @@ def _vocabulary(path: Path, size: int) -> Vocabulary:
     wrong = [i for i, code in codes.items() if i != layout.image.start + code]
     if wrong or len(codes) != len(layout.image) or not reserved:
         raise CheckpointError(
-            f"expected Chameleon's tokenizer, with image code c at id {layout.image.start} + c, got another in {path}"
+            f"expected Chameleon's tokenizer, with image code c at id {layout.image.start} + c, "
+            f"got another in {path}"
         )
     return replace(layout, text=Span(max(reserved) + 1, size))
 

@@ -1,9 +1,9 @@
 """Foreign language models -> plans of lazily read tensors under our names.
 
-Two things differ between the formats beside the names. Meta's files, and those of the 4.x forks, keep the rows of
-each query and key head interleaved for a rotary embedding of adjacent pairs, with one QK-norm shared by the heads of
-a shard; current transformers rotates halves, with one norm row for each head. The 4.x forks are told by their norms,
-which are vectors.
+Two things differ between the formats beside the names. Meta's files, and those of the 4.x forks, keep the
+rows of each query and key head interleaved for a rotary embedding of adjacent pairs, with one QK-norm shared
+by the heads of a shard; current transformers rotates halves, with one norm row for each head. The 4.x forks
+are told by their norms, which are vectors.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ META_NAMES = {
 }
 META_UNUSED = "rope.freqs"
 VQ_PREFIX = "model.vqmodel."
-HF_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+HF_WEIGHTS = tuple(
+    name + suffix for name in ("model.safetensors", "pytorch_model.bin") for suffix in ("", ".index.json")
+)
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ def _expected_shapes(config: AROmniConfig) -> Mapping[str, tuple[int, ...]]:
 
 
 def _merge(shards: Sequence[Tensor], shape: tuple[int, ...], name: str) -> Tensor:
-    """Model-parallel shards -> one tensor: joined where they are narrower than it, averaged where they are not."""
+    """Model-parallel shards -> one tensor: joined where they are narrower, averaged where they are not."""
     first = tuple(shards[0].shape)
     if len(shards) == 1 and first == shape:
         return shards[0]

@@ -33,8 +33,8 @@ def load_pickle(path: Path, trust_pickle: bool = False) -> Any:
     except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
         if isinstance(error, UnpicklingError) and "Unsupported" in str(error):
             raise CheckpointError(
-                f"expected a PyTorch file of plain tensors, got other objects in {path}, and reading them runs code "
-                "of the file's author; if you trust its source, pass --trust-pickle (trust_pickle=True)"
+                f"expected a PyTorch file of plain tensors, got other objects in {path}, whose reading runs "
+                "code of the file's author; if you trust its source, pass --trust-pickle (trust_pickle=True)"
             ) from error
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(

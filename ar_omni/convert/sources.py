@@ -60,8 +60,8 @@ def find_sources(places: Sequence[Path], trust_pickle: bool = False) -> Sources:
         parts = _parts(place, trust_pickle)
         if not parts:
             raise CheckpointError(
-                f"expected a Meta or transformers Chameleon folder, a VQGAN or a WavTokenizer checkpoint, got {place}; "
-                "see `ar-omni convert --help`"
+                "expected a Meta or transformers Chameleon folder, a VQGAN or a WavTokenizer checkpoint, "
+                f"got {place}; see `ar-omni convert --help`"
             )
         found |= parts
     return Sources(**found)

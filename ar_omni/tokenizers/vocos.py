@@ -1,4 +1,4 @@
-"""The Vocos-style vocoder of WavTokenizer: codebook vectors -> ConvNeXt backbone -> inverse STFT -> samples."""
+"""WavTokenizer's vocoder, a Vocos: codebook vectors -> ConvNeXt backbone -> inverse STFT -> samples."""
 
 from __future__ import annotations
 

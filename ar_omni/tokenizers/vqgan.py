@@ -1,7 +1,7 @@
 """Chameleon's VQGAN: 512 x 512 pictures <-> 32 x 32 codes.
 
-The encoder is transformers' Chameleon one and the decoder is its Janus one, with attention where this VQGAN has
-it. A checkpoint may come without a decoder (folders of the Hugging Face format do): it then only encodes.
+The encoder is transformers' Chameleon one and the decoder is its Janus one, with attention where this VQGAN
+has it. A checkpoint may come without a decoder (folders of the Hugging Face format do): it then only encodes.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class VQGANTokenizer:
 
     @torch.inference_mode()
     def encode(self, image: Image.Image) -> np.ndarray:
-        """int64 codes of shape (codes_per_image,): the centre square of the picture, transparency over white."""
+        """int64 codes of shape (codes_per_image,): the picture's centre square, transparency over white."""
         pixels = np.asarray(center_square(image, self.image_size)) / 255.0 * 2 - 1
         pixels = torch.from_numpy(pixels).permute(2, 0, 1).float()[None].to(self.device)
         return self.network.quantize(self.network.latents(pixels)).flatten().cpu().numpy()
@@ -164,7 +164,8 @@ class VQGANTokenizer:
         grid = torch.as_tensor(np.asarray(codes, dtype=np.int64))
         if len(grid) != self.codes_per_image or not ((grid >= 0) & (grid < self.codebook_size)).all():
             raise InputError(
-                f"expected {self.codes_per_image} image codes in [0, {self.codebook_size}), got {len(grid)} codes"
+                f"expected {self.codes_per_image} image codes in [0, {self.codebook_size}), "
+                f"got {len(grid)} codes"
             )
         grid = grid.reshape(1, self.config.grid, self.config.grid).to(self.device)
         pixels = self.network.decode(grid)[0].permute(1, 2, 0)

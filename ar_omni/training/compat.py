@@ -1,8 +1,10 @@
-"""The published training arithmetic, to compare with and to read the published data; nothing here trains by default.
+"""The published training arithmetic, to compare with and to read the published data; nothing here trains by
+default.
 
-It differs from the package's own objective (`ar_omni.training.losses`) on purpose: the perceptual loss pairs a hidden
-state with the image code at its own position, which it has already read, and averages over dimensions; a response's
-tail leaves every eos out of its weight; the task and the response's length travel in the first label.
+It differs from the package's own objective (`ar_omni.training.losses`) on purpose: the perceptual loss pairs
+a hidden state with the image code at its own position, which it has already read, and averages over
+dimensions; a response's tail leaves every eos out of its weight; the task and the response's length travel in
+the first label.
 """
 
 from __future__ import annotations
@@ -55,8 +57,8 @@ def read_shards(
     Args:
         paths: the shards, in order.
         skip_shards: shards to pass over.
-        skip_samples: raw lines of the first shard read to pass over, kept or not; a number beyond its end does
-            not reach into the next one.
+        skip_samples: raw lines of the first shard read to pass over, kept or not; a number beyond its end
+            does not reach into the next one.
     """
     for number, path in enumerate(list(paths)[skip_shards:]):
         with Path(path).open(encoding="utf-8") as lines:
@@ -78,8 +80,8 @@ def collate(samples: Sequence[Mapping[str, Any]], pad_id: int) -> dict[str, Tens
     """Samples of "ids" and either "labels" (fine-tuning) or "task" and "response" (pretraining) -> one batch.
 
     Returns:
-        `input_ids`, `labels` and `attention_mask`, int64 (B, T). In pretraining every id is a label, and the first
-        label of a row is `pack_meta(task, response)`.
+        `input_ids`, `labels` and `attention_mask`, int64 (B, T). In pretraining every id is a label, and the
+        first label of a row is `pack_meta(task, response)`.
     """
     length = max(len(sample["ids"]) for sample in samples)
     batch = {
@@ -121,7 +123,7 @@ def response_tail(
 
 
 def inside_segments(input_ids: Tensor, start_id: int, end_id: int) -> Tensor:
-    """bool (B, T): ids strictly between a `start_id` and the first `end_id` after it that no other start took."""
+    """bool (B, T): ids strictly between a `start_id` and the next `end_id` that no earlier start took."""
     inside = torch.zeros_like(input_ids, dtype=torch.bool)
     for row, ids in enumerate(input_ids.tolist()):
         ends = iter([place for place, i in enumerate(ids) if i == end_id])
@@ -152,9 +154,11 @@ def ntp_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
 
 
 def image_starts(labels: Tensor, rows: Iterable[int], boi_id: int, codes: int) -> list[tuple[int, int]]:
-    """(row, place) of each `boi_id` among the labels of `rows` that a whole image could follow within the batch.
+    """(row, place) of each `boi_id` among the labels of `rows` that a whole image could follow within the
+    batch.
 
-    Pretraining looks at its text-to-image rows, fine-tuning at all rows: an image of the prompt has no labels.
+    Pretraining looks at its text-to-image rows, fine-tuning at all rows: an image of the prompt has no
+    labels.
     """
     return [
         (row, place)
