@@ -84,13 +84,22 @@ def _turns(user: list[dict], assistant: list[dict]) -> list[dict]:
 
 
 def _speak(world: World, rng: random.Random, progress: float) -> Conversation:
-    text = world.line(rng, progress)
-    return _turns([_text(text)], [world.audio(text)]), "speak"
+    text, audio = _reading(world, rng, progress)
+    return _turns([_text(text)], [audio]), "speak"
 
 
 def _transcribe(world: World, rng: random.Random, progress: float) -> Conversation:
-    text = world.line(rng, progress)
-    return _turns([world.audio(text)], [{"type": "transcript", "text": text}]), "transcribe"
+    text, audio = _reading(world, rng, progress)
+    return _turns([audio], [{"type": "transcript", "text": text}]), "transcribe"
+
+
+def _reading(world: World, rng: random.Random, progress: float, joined: float = 0.25) -> tuple[str, dict]:
+    """A text and its speech; a share of them is two texts in a row, so that none is learned by heart."""
+    lines = [world.line(rng, progress)]
+    if rng.random() < joined:
+        lines.append(world.line(rng, progress))
+    codes = [code for line in lines for code in world.speech[line].tolist()]
+    return " ".join(lines), {"type": "audio", "codes": codes}
 
 
 def _draw(world: World, rng: random.Random, _: float) -> Conversation:
