@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ar_omni.decoding import Options
 from ar_omni.errors import DependencyError, InputError, import_extra
 from ar_omni.evaluation import report as reports
 from ar_omni.evaluation.figures import ratio
@@ -51,7 +52,7 @@ def hear(audio: Audio) -> str:
 class Perfect:
     """A model that is always right, in the shape of `AROmni`."""
 
-    presets: ClassVar = {"speak": {"strategy": "greedy"}}
+    presets: ClassVar = {"speak": Options()}
     processor = SimpleNamespace(
         speech_tokenizer=SimpleNamespace(
             codebook_size=256,
@@ -209,7 +210,7 @@ def test_report_lists_every_figure(held_out, tmp_path):
     report = evaluate(Perfect(), ("draw",), held_out=held_out, progress=False)
     reports.write(report, tmp_path / "report.json")
     assert reports.read(tmp_path / "report.json") == report
-    assert report["presets"] == Perfect.presets
+    assert report["presets"]["speak"]["max_new_tokens"] == Options().max_new_tokens
     assert "right concept, never trained on" in reports.plain(report)
     assert reports.markdown(report).count("\n") == 5
     with pytest.raises(InputError, match="dance"):

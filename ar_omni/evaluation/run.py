@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from ar_omni.errors import InputError
@@ -47,7 +48,8 @@ def evaluate(
     if unknown:
         raise InputError(f"expected suites out of {', '.join(SUITES)}, got {', '.join(sorted(unknown))}")
     bench = Bench(omni, held_out or HeldOut(), Recogniser(), Reader(), limit, seed, progress)
-    report = new_report(name, seed, limit, omni.presets)
+    presets = {task: asdict(options) for task, options in omni.presets.items()}
+    report = new_report(name, seed, limit, presets)
     for suite in suites:
         figures, rows = SUITES[suite](bench)
         figures = {title: figure.to_dict() for title, figure in figures.items()}
