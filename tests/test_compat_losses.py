@@ -6,7 +6,7 @@ import pytest
 import torch
 from goldens import arrays, golden, values
 
-from ar_omni.convert.pickles import load_pickle
+from ar_omni.tensor_files import load_pickle
 from ar_omni.errors import InputError
 from ar_omni.training import compat
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ar_omni.configuration import AROmniConfig
-from ar_omni.convert.pickles import TensorFile
+from ar_omni.tensor_files import TensorFile
 from ar_omni.convert.writer import LazyTensor
 from ar_omni.errors import CheckpointError
 

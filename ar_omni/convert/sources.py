@@ -12,7 +12,7 @@ import yaml
 
 from ar_omni.convert.codecs import WAV_ENCODER
 from ar_omni.convert.language import HF_WEIGHTS, LanguageModel, open_hf, open_meta, read_json
-from ar_omni.convert.pickles import load_pickle
+from ar_omni.tensor_files import load_pickle
 from ar_omni.errors import CheckpointError
 
 MAX_DEPTH = 4

@@ -1,8 +1,10 @@
-"""Reading PyTorch files safely, and without holding more than a little of them in memory."""
+"""Files of tensors: PyTorch ones read safely, and all of them without holding much in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -13,6 +15,8 @@ from torch import Tensor
 
 from ar_omni.errors import CheckpointError
 
+WEIGHTS_NAME = "model.safetensors"
+INDEX_NAME = "model.safetensors.index.json"
 MAX_TOUCHED_BYTES = 1 << 26
 """After reading this much through a memory map, the map is opened anew: its pages then leave memory."""
 
@@ -114,3 +118,59 @@ class _SafeFile(Mapping):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+class Weights(MutableMapping[str, Tensor]):
+    """The tensors of a checkpoint folder as a mapping; each is read, moved and converted when it is taken.
+
+    Args:
+        folder: holds `model.safetensors`, or its shards and their index.
+        device: where tensors go.
+        dtype: what floating-point tensors become; None keeps the file's.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+
+    def __init__(
+        self, folder: str | PathLike, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+    ):
+        self.device, self.dtype = torch.device(device), dtype
+        files = [TensorFile(path) for path in weight_files(Path(folder))]
+        self._files = {name: file for file in files for name in file}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._files[name].read(name).to(self.device, self.dtype)
+
+    def __delitem__(self, name: str) -> None:
+        del self._files[name]
+
+    def __setitem__(self, name: str, value: Tensor) -> None:
+        raise TypeError("the weights of a checkpoint folder are only taken out of it")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """The shape of a tensor, without reading it."""
+        return self._files[name].shape(name)
+
+    def file_dtype(self, name: str) -> torch.dtype:
+        """The dtype of a tensor in its file."""
+        return self._files[name].dtype(name)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a checkpoint, whole or in shards."""
+    if (folder / WEIGHTS_NAME).is_file():
+        return [folder / WEIGHTS_NAME]
+    try:
+        places = json.loads((folder / INDEX_NAME).read_text(encoding="utf-8"))["weight_map"]
+        return [folder / name for name in sorted(set(places.values()))]
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"expected {WEIGHTS_NAME} or its shards in {folder}, got {error}; is it a checkpoint folder?"
+        ) from error
