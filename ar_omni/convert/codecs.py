@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ar_omni.tensor_files import load_state
 from ar_omni.errors import CheckpointError
+from ar_omni.tensor_files import load_state
 from ar_omni.tokenizers.vqgan import VQGANConfig, VQGANNetwork, VQGANTokenizer
 from ar_omni.tokenizers.wavtokenizer import WavTokenizer, WavTokenizerConfig, WavTokenizerNetwork
 

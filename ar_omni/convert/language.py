@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 
 from ar_omni.configuration import AROmniConfig
-from ar_omni.tensor_files import TensorFile
 from ar_omni.convert.writer import LazyTensor
 from ar_omni.errors import CheckpointError
+from ar_omni.tensor_files import TensorFile
 
 META_NAMES = {
     "tok_embeddings": "model.embed_tokens",

@@ -12,8 +12,8 @@ import yaml
 
 from ar_omni.convert.codecs import WAV_ENCODER
 from ar_omni.convert.language import HF_WEIGHTS, LanguageModel, open_hf, open_meta, read_json
-from ar_omni.tensor_files import load_pickle
 from ar_omni.errors import CheckpointError
+from ar_omni.tensor_files import load_pickle
 
 MAX_DEPTH = 4
 CODEC_SUFFIXES = (".ckpt", ".pt", ".pth")
