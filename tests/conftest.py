@@ -10,8 +10,10 @@ import torch
 from PIL import Image
 
 from ar_omni.configuration import AROmniConfig
+from ar_omni.decoding import Options
 from ar_omni.media import Audio
 from ar_omni.modeling import AROmniForCausalLM
+from ar_omni.omni import AROmni
 from ar_omni.processing import Processor
 from ar_omni.template import Template
 from ar_omni.tokenizers.image import ImageAutoencoder, ImageTokenizerConfig, NanoImageTokenizer
@@ -80,6 +82,22 @@ def make_model(make_config):
         return model
 
     return make
+
+
+@pytest.fixture(scope="session")
+def omni(make_model, processor) -> AROmni:
+    """A random model that runs every path; its words mean nothing."""
+    limits = {"text": {"limit": 12}, "transcript": {"limit": 9}, "speech": {"limit": 40}}
+    presets = {task: Options().override(**limits, guidance_scale=2.0) for task in processor.template.tasks}
+    return AROmni.from_model(make_model(), processor, presets)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(omni, tmp_path_factory) -> Path:
+    """`omni`, saved."""
+    folder = tmp_path_factory.mktemp("tiny")
+    omni.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

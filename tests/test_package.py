@@ -30,7 +30,7 @@ HEAVY = (
 )
 LAYERS = (
     {"errors"},
-    {"vocabulary", "events", "media"},
+    {"vocabulary", "events", "media", "tensor_files"},
     {"configuration", "tokenizers", "template", "manifest"},
     {"modeling", "quantization"},
     {"processing", "decoding"},

@@ -5,7 +5,7 @@ from ar_omni.decoding.controller import Controller, Plan, State, plan_reply
 from ar_omni.decoding.guidance import Guidance
 from ar_omni.decoding.loop import Row, Token, decode
 from ar_omni.decoding.network import Network
-from ar_omni.decoding.options import Options, StateOptions, dump_presets, load_presets
+from ar_omni.decoding.options import Options, StateOptions, load_presets, save_presets
 from ar_omni.decoding.sampling import Sampler
 
 __all__ = [
@@ -21,7 +21,7 @@ __all__ = [
     "StateOptions",
     "Token",
     "decode",
-    "dump_presets",
     "load_presets",
     "plan_reply",
+    "save_presets",
 ]

@@ -157,16 +157,13 @@ class Controller:
 
     def rule(self) -> Rule:
         """What is legal now; not to be called once `done`."""
-        state, ids = self.state, self.vocabulary
-        span = getattr(ids, SPANS[state])
+        state = self.state
+        span, own = getattr(self.vocabulary, SPANS[state]), getattr(self.options, state)
         if self.left <= self._cost_to_end() and not self._owes_codes():
-            cut_short = state in (State.TRANSCRIPT, State.SPEECH) or (
-                state is State.TEXT and not self._script
-            )
-            exits = self._forced("max_new_tokens" if cut_short else None)
-            return Rule(state, None, exits, getattr(self.options, state))
+            chose = state is not State.IMAGE and (state is not State.TEXT or self._is_free())
+            return Rule(state, None, self._forced("max_new_tokens" if chose else None), own)
         span, exits = _RULES[state](self, span)
-        return Rule(state, span, exits, getattr(self.options, state))
+        return Rule(state, span, exits, own)
 
     def push(self, token_id: int) -> State:
         """Move on by one emitted id.
@@ -186,10 +183,16 @@ class Controller:
                 self._watch(token_id)
         return state
 
-    def closing(self) -> list[int]:
-        """The ids that end an interrupted reply here; a picture cannot be closed early."""
-        closer = [] if self.state is State.TEXT else [self._closer]
-        return [] if self.done else [*closer, self.vocabulary.specials[self.plan.end]]
+    def settle(self) -> tuple[int, list[int]]:
+        """How to end an interrupted reply legally: (last ids to take back, ids to append)."""
+        if self.done:
+            return 0, []
+        end = self.vocabulary.specials[self.plan.end]
+        if self.state is State.TEXT:
+            return 0, [end]
+        if self.state is State.IMAGE or not self.count:  # no such segment can be closed
+            return self.count + 1, [end]
+        return 0, [self._closer, end]
 
     def _push_text(self, token_id: int) -> State:
         ids = self.vocabulary
@@ -219,6 +222,10 @@ class Controller:
             self._runs[p] = self._runs[p] + 1 if token_id == earlier else 0
         self._recent.append(token_id)
 
+    def _is_free(self) -> bool:
+        """Whether TEXT may choose, once the script is done."""
+        return self.plan.text and not self._script
+
     def _owes_codes(self) -> bool:
         """Whether the segment is too short to be closed."""
         least = {State.IMAGE: self.codes_per_image, State.SPEECH: 1}
@@ -243,7 +250,7 @@ class Controller:
         return ((forced, forced),)
 
     def _text_rule(self, span: Span) -> tuple[Span | None, tuple[tuple[int, int], ...]]:
-        if self._script or not self.plan.text:
+        if not self._is_free():
             return None, self._forced(None)
         ids, end = self.vocabulary.specials, self.plan.end
         least = {"boi": self.codes_per_image + 3, "boa": 4}  # opener, codes, closer, end

@@ -55,8 +55,15 @@ class Network:
         return self.norm.dtype
 
     @classmethod
-    def from_weights(cls, weights: MutableMapping[str, Tensor], config: Mapping[str, Any]) -> Network:
+    def from_weights(
+        cls, weights: MutableMapping[str, Tensor], config: Mapping[str, Any], quantize: str | None = None
+    ) -> Network:
         """Build from a state dict, which is emptied, and the values of `config.json`.
+
+        Args:
+            weights: as `AROmniForCausalLM` names them.
+            config: as `AROmniConfig` names them.
+            quantize: a scheme of `ar_omni.quantization` for the layers' maps; None keeps them whole.
 
         Raises:
             CheckpointError: a weight that is missing.
@@ -64,7 +71,7 @@ class Network:
         try:
             embedding = weights.pop("model.embed_tokens.weight")
             head = embedding if config["tie_word_embeddings"] else weights.pop("lm_head.weight")
-            layers = [layer_from_weights(weights, i) for i in range(config["num_hidden_layers"])]
+            layers = [layer_from_weights(weights, i, quantize) for i in range(config["num_hidden_layers"])]
             norm = scaled_norm(weights.pop("model.norm.weight"))
         except KeyError as error:
             raise CheckpointError(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ar_omni.errors import CheckpointError, InputError
+from ar_omni.media import replacing
 
 PRESETS_NAME = "generation_config.json"
 STRATEGIES = ("greedy", "sample")
@@ -131,9 +132,13 @@ def load_presets(folder: str | PathLike) -> dict[str, Options]:
         raise CheckpointError(f"expected presets in {path}, got {error}") from error
 
 
-def dump_presets(presets: Mapping[str, Options]) -> dict[str, dict[str, Any]]:
-    """Plain JSON values, for the `"presets"` of `generation_config.json`."""
-    return {task: asdict(options) for task, options in presets.items()}
+def save_presets(folder: str | PathLike, presets: Mapping[str, Options]) -> None:
+    """Write the presets into a checkpoint's `generation_config.json`, beside what else it holds."""
+    path = Path(folder) / PRESETS_NAME
+    values = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    values["presets"] = {task: asdict(options) for task, options in presets.items()}
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
 
 
 def _check(good: Any, name: str, expected: str, got: Any) -> None:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ar_omni.quantization import quantized_linear
+
 Map = Callable[[Tensor], Tensor]
 
 
@@ -35,8 +37,15 @@ class Layer:
     norms: tuple[Tensor, Tensor]
 
 
-def layer_from_weights(weights: MutableMapping[str, Tensor], index: int) -> Layer:
+def layer_from_weights(
+    weights: MutableMapping[str, Tensor], index: int, quantize: str | None = None
+) -> Layer:
     """Take one layer out of a state dict; maps that read the same input are joined into one.
+
+    Args:
+        weights: the state dict.
+        index: of the layer.
+        quantize: a scheme of `ar_omni.quantization` for the maps.
 
     Raises:
         KeyError: a weight that is missing.
@@ -48,10 +57,12 @@ def layer_from_weights(weights: MutableMapping[str, Tensor], index: int) -> Laye
         return torch.cat(parts) if len(parts) > 1 else parts[0]
 
     def linear(*names: str) -> Map:
-        # column-major: a product with one row reads the memory in order, about twice as fast on CPU
-        weight = take(*(f"{name}.weight" for name in names)).t().contiguous().t()
+        weight = take(*(f"{name}.weight" for name in names))
         bias = take(*(f"{name}.bias" for name in names)) if f"{at}.{names[0]}.bias" in weights else None
-        return partial(functional.linear, weight=weight, bias=bias)
+        if quantize:
+            return quantized_linear(weight, bias, quantize)
+        # column-major: a product with one row reads the memory in order, about twice as fast on CPU
+        return partial(functional.linear, weight=weight.t().contiguous().t(), bias=bias)
 
     return Layer(
         qkv=linear("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"),
