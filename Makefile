@@ -28,7 +28,7 @@ nano: .venv/installed-dev
 	$(BIN)/python train/image_tokenizer.py
 	$(BIN)/python train/speech_tokenizer.py
 	$(BIN)/python train/tokenize_data.py
-	$(BIN)/accelerate launch --cpu --num_processes 2 train/pretrain.py
+	$(BIN)/torchrun --nproc_per_node 2 train/pretrain.py
 	$(BIN)/python train/held_out.py
 
 evaluate: .venv/installed-dev

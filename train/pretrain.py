@@ -1,6 +1,6 @@
 """Trains nano's decoder on the tokenized world and writes a checkpoint folder that `AROmni.from_pretrained` loads.
 
-    accelerate launch --cpu --num_processes 2 train/pretrain.py --recipe configs/nano.yaml --work-dir runs/nano
+    torchrun --nproc_per_node 2 train/pretrain.py --recipe configs/nano.yaml --work-dir runs/nano
 """
 
 from __future__ import annotations
