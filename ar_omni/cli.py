@@ -117,7 +117,12 @@ COMMANDS = (
         ),
     ),
     Command("bench", "ar_omni.bench:main", "speed of prefill, decoding and streaming"),
-    Command("doctor", "ar_omni.doctor:main", "what is installed, and the memory that a model needs"),
+    Command(
+        "doctor",
+        "ar_omni.doctor:main",
+        "what is installed, and the memory that a model needs",
+        (_flag("--context", type=int, metavar="N", help="ids in the KV cache (default: all it can)"),),
+    ),
     Command(
         "convert",
         "ar_omni.convert:main",
