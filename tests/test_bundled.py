@@ -88,6 +88,14 @@ def test_speech_is_streamed_in_pieces_that_make_the_whole(omni):
     assert isinstance(events[-1], TurnEnd)
 
 
+def test_a_seed_gives_the_same_picture_again(tmp_path):
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        done = run("draw", "a red apple", "-o", f"{name}.png", "--seed", seed, folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+    first, again, other = ((tmp_path / f"{name}.png").read_bytes() for name in "abc")
+    assert first == again != other
+
+
 def test_it_hears_what_it_is_asked(omni):
     assert len(omni.transcribe(QUESTION).split()) >= 2
 
