@@ -1,4 +1,4 @@
-"""The command line on a real checkpoint with random weights: every command runs, every refusal is one line."""
+"""The command line on a real checkpoint with random weights: each command runs, each refusal is one line."""
 
 import io
 import json
