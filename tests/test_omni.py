@@ -1,6 +1,10 @@
 """`AROmni` on a random checkpoint: arguments, tasks, batches, saving, and conversations."""
 
 import json
+import shutil
+import subprocess
+import sys
+import time
 
 import pytest
 import torch
@@ -76,8 +80,6 @@ def test_stats_tell_how_it_went(omni):
 
 
 def test_time_in_which_nobody_asks_is_not_counted(omni):
-    import time
-
     for event in omni.stream("hi", outputs=("speech",), seed=0):
         if isinstance(event, SpeechChunk):
             time.sleep(0.3)
@@ -173,6 +175,15 @@ def test_tokenizers_load_only_when_needed(checkpoint):
     assert not hasattr(loaded.processor._tokenizers["speech"], "decode")
 
 
+def test_talking_imports_no_transformers(checkpoint):
+    code = (
+        "import sys; from ar_omni import AROmni; omni = AROmni.from_pretrained(sys.argv[1]);"
+        "assert omni.generate('hi', outputs=('text', 'image', 'speech'), seed=0).audio;"
+        "sys.exit('transformers' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(checkpoint)], check=True)
+
+
 def test_the_transformers_model_takes_over(checkpoint):
     loaded = AROmni.from_pretrained(checkpoint)
     before = loaded.generate("hi", seed=0, outputs=("speech",))
@@ -186,8 +197,6 @@ def test_the_transformers_model_takes_over(checkpoint):
 def test_bad_checkpoints_are_refused(checkpoint, tmp_path):
     with pytest.raises(CheckpointError, match="nowhere"):
         AROmni.from_pretrained(tmp_path / "nowhere")
-    import shutil
-
     broken = shutil.copytree(checkpoint, tmp_path / "broken")
     weights = (broken / "model.safetensors").read_bytes()
     (broken / "model.safetensors").write_bytes(weights[:-100])

@@ -148,7 +148,8 @@ class Controller:
         least = self._cost_to_end() + (1 if plan.text else 0)
         if self.left < least:
             raise InputError(
-                f"expected room for at least {least} new tokens, got {self.left}; raise max_new_tokens"
+                f"expected room for at least {least} new tokens, got {self.left}; "
+                "raise max_new_tokens, or shorten the prompt"
             )
 
     @property

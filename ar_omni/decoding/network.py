@@ -81,7 +81,10 @@ class Network:
 
     @classmethod
     def from_model(cls, model: nn.Module) -> Network:
-        """Share the modules of an `AROmniForCausalLM`, or of PEFT around one, adapters included."""
+        """Share the modules of an `AROmniForCausalLM`, or of PEFT around one, adapters included.
+
+        Norms are copied: after training steps, build anew.
+        """
         base = model.get_base_model() if hasattr(model, "get_base_model") else model
         layers = [layer_from_module(layer) for layer in base.model.layers]
         head = base.lm_head.weight.detach() if type(base.lm_head) is nn.Linear else base.lm_head
