@@ -23,7 +23,7 @@ from transformers.models.janus.configuration_janus import JanusVQVAEConfig
 from transformers.models.janus.modeling_janus import JanusVQVAEAttnBlock, JanusVQVAEDecoder
 
 from ar_omni.errors import CheckpointError, InputError, UnsupportedOutputError
-from ar_omni.media import replacing
+from ar_omni.media import over_white, replacing
 
 
 @dataclass(frozen=True)
@@ -179,17 +179,6 @@ def center_square(image: Image.Image, size: int) -> Image.Image:
     image = image.resize([round(scale * side) for side in image.size], Image.Resampling.LANCZOS)
     left, top = ((side - size) // 2 for side in image.size)
     return image.crop((left, top, left + size, top + size))
-
-
-def over_white(image: Image.Image) -> Image.Image:
-    """RGB, transparency blended with white; blended values are cut, not rounded, as the VQGAN was trained."""
-    if image.mode == "RGB":
-        return image
-    rgba = np.asarray(image.convert("RGBA"))
-    if (rgba[..., 3] == 255).all():
-        return image.convert("RGB")
-    alpha = rgba[..., 3:] / 255.0
-    return Image.fromarray(((1 - alpha) * 255 + alpha * rgba[..., :3]).astype(np.uint8))
 
 
 def _place_attention(decoder: JanusVQVAEDecoder, config: VQGANConfig) -> None:
