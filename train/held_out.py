@@ -1,6 +1,6 @@
-"""Writes the evaluation set that ships with the package: sentences, pictures and requests that training never uses.
+"""Writes the evaluation set of the package: sentences, pictures and requests that training never uses.
 
-    python train/held_out.py --work-dir runs/nano --out ar_omni/assets/eval
+python train/held_out.py --work-dir runs/nano --out ar_omni/assets/eval
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ def main() -> None:
     chosen = [*rng.sample(seen, 100), *rng.sample(unseen, 60)]
     save_held_out(
         args.out,
-        [text for text in itertools.islice(sentences(seed=1, held_out=True), 200) if len(text.split()) >= 5][:100],
+        [text for text in itertools.islice(sentences(seed=1, held_out=True), 200) if len(text.split()) >= 5][
+            :100
+        ],
         [(_pair(pictures[key][0], key[1]), pictures[key][1]) for key in chosen],
         [Request(*request) for request in rng.sample(list(unspoken_requests(concepts)), 60)],
         [(*key, picture) for key, (_, picture) in pictures.items()],

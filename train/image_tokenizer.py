@@ -1,6 +1,6 @@
 """Trains nano's image tokenizer on the prepared pictures and saves it with its reconstruction quality.
 
-    python train/image_tokenizer.py --work-dir runs/nano --steps 4000
+python train/image_tokenizer.py --work-dir runs/nano --steps 4000
 """
 
 from __future__ import annotations

@@ -48,7 +48,9 @@ def prepare_pictures(work_dir: Path, size: int) -> list[pictures.Concept]:
     """Installs the emoji packages, draws every concept in every style once, and returns the concepts."""
     modules = work_dir / "npm" / "node_modules"
     if not modules.exists():
-        subprocess.run(["npm", "install", "--silent", "--prefix", work_dir / "npm", *pictures.PACKAGES], check=True)
+        subprocess.run(
+            ["npm", "install", "--silent", "--prefix", work_dir / "npm", *pictures.PACKAGES], check=True
+        )
     source = pictures.Pictures(modules)
     concepts = source.concepts()
     target = work_dir / f"pictures-{size}.npz"
@@ -65,7 +67,7 @@ def prepare_pictures(work_dir: Path, size: int) -> list[pictures.Concept]:
 
 
 def mixed(*lists: list[str]) -> list[str]:
-    """All lines, each list spread evenly over the whole, so that any prefix of the work is a usable data set."""
+    """All lines, each list spread evenly, so that any prefix of the work is a usable data set."""
     keyed = [((index + 0.5) / len(lines), line) for lines in lists for index, line in enumerate(lines)]
     return [line for _, line in sorted(keyed)]
 
@@ -74,7 +76,9 @@ def speak(lines: list[str], folder: Path, workers: int) -> None:
     """Speaks the lines in shards of 50, several processes at once; shards already there are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = [lines[start : start + SHARD] for start in range(0, len(lines), SHARD)]
-    jobs = [(index, shard) for index, shard in enumerate(shards) if not (folder / f"{index:05d}.npz").exists()]
+    jobs = [
+        (index, shard) for index, shard in enumerate(shards) if not (folder / f"{index:05d}.npz").exists()
+    ]
     with ProcessPoolExecutor(workers) as pool:
         list(tqdm(pool.map(partial(speak_shard, folder), jobs), total=len(jobs), desc=folder.name))
 

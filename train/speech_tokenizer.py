@@ -1,6 +1,6 @@
 """Trains nano's speech codec on the prepared speech and saves it.
 
-    python train/speech_tokenizer.py --work-dir runs/nano --steps 6000
+python train/speech_tokenizer.py --work-dir runs/nano --steps 6000
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ def main() -> None:
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("medium")
     config = SpeechTokenizerConfig()
-    utterances = [item for path in sorted((args.work_dir / "speech/train").glob("*.npz")) for item in load_shard(path)]
+    utterances = [
+        item for path in sorted((args.work_dir / "speech/train").glob("*.npz")) for item in load_shard(path)
+    ]
     inventory = stored_inventory(args.work_dir / "phonemes.json", utterances)
     samples, labels = recordings(utterances, inventory, config.hop_length, args.codes)
     trainer = SpeechTokenizerTrainer(config, len(inventory) + 1)
@@ -46,16 +48,21 @@ def main() -> None:
 
 
 def stored_inventory(path: Path, utterances) -> dict[str, int]:
-    """The phoneme classes of the first run: speech added later must not renumber what a checkpoint has learned."""
+    """The phoneme classes of the first run: later speech must not renumber what a checkpoint knows."""
     if not path.exists():
         path.write_text(json.dumps(phoneme_inventory(utterances)))
     return json.loads(path.read_text())
 
 
-def recordings(utterances, inventory: dict[str, int], hop: int, crop: int) -> tuple[torch.Tensor, torch.Tensor]:
+def recordings(
+    utterances, inventory: dict[str, int], hop: int, crop: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """All speech end to end, int16 (N * hop,), and its phoneme labels, int64 (N,)."""
     labels = [phoneme_labels(item, inventory, hop) for item in utterances]
-    padded = [np.pad(item.samples, (0, len(row) * hop - len(item.samples))) for item, row in zip(utterances, labels, strict=True)]
+    padded = [
+        np.pad(item.samples, (0, len(row) * hop - len(item.samples)))
+        for item, row in zip(utterances, labels, strict=True)
+    ]
     return torch.from_numpy(np.concatenate(padded)), torch.from_numpy(np.concatenate(labels))
 
 

@@ -1,4 +1,4 @@
-"""nano's image tokenizer: a small convolutional VQ autoencoder, pictures of 96 x 96 pixels <-> 8 x 8 codes."""
+"""nano's image tokenizer: a small convolutional VQ autoencoder, 96 x 96 pixels <-> 8 x 8 codes."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class NanoImageTokenizer:
         grid = torch.as_tensor(np.asarray(codes, dtype=np.int64))
         if len(grid) != self.codes_per_image or not ((grid >= 0) & (grid < self.codebook_size)).all():
             raise InputError(
-                f"expected {self.codes_per_image} image codes in [0, {self.codebook_size}), got {len(grid)} codes"
+                f"expected {self.codes_per_image} image codes in [0, {self.codebook_size}), got {len(grid)}"
             )
         grid = grid.reshape(1, self.config.grid, self.config.grid)
         pixels = self.network.decode(self.network.quantizer.lookup(grid))[0].permute(1, 2, 0)
@@ -142,8 +142,13 @@ class NanoImageTokenizer:
         """Writes `config.json` and `model.safetensors` (weights in half precision)."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps({"type": "nano_image", **asdict(self.config)}, indent=2) + "\n")
-        save_file({key: value.half().contiguous() for key, value in self.network.state_dict().items()}, folder / "model.safetensors")
+        (folder / "config.json").write_text(
+            json.dumps({"type": "nano_image", **asdict(self.config)}, indent=2) + "\n"
+        )
+        save_file(
+            {key: value.half().contiguous() for key, value in self.network.state_dict().items()},
+            folder / "model.safetensors",
+        )
 
     @classmethod
     def load(cls, folder: str | PathLike) -> NanoImageTokenizer:
@@ -151,8 +156,7 @@ class NanoImageTokenizer:
         values = json.loads((Path(folder) / "config.json").read_text())
         values.pop("type")
         config = ImageTokenizerConfig(**values)
-        with torch.device("meta"):
-            network = ImageAutoencoder(config)
+        network = ImageAutoencoder(config)
         weights = load_file(Path(folder) / "model.safetensors")
         network.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
         return cls(config, network)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class VectorQuantizer(nn.Module):
-    """A codebook of shape (codebook_size, dim). How it is learned is `ar_omni.training.codebook`'s business."""
+    """A codebook of shape (codebook_size, dim). `ar_omni.training.codebook` learns it."""
 
     def __init__(self, codebook_size: int, dim: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""nano's speech tokenizer: a single-codebook codec at 24 kHz and 40 codes a second whose decoder streams exactly."""
+"""nano's speech tokenizer: one codebook, 24 kHz, 40 codes a second, and a decoder that streams exactly."""
 
 from __future__ import annotations
 
@@ -51,15 +51,22 @@ class NanoSpeechTokenizer:
         """Writes `config.json` and `model.safetensors` (weights in half precision)."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(json.dumps({"type": "nano_speech", **asdict(self.config)}, indent=2) + "\n")
-        save_file({key: value.half().contiguous() for key, value in self.network.state_dict().items()}, folder / "model.safetensors")
+        (folder / "config.json").write_text(
+            json.dumps({"type": "nano_speech", **asdict(self.config)}, indent=2) + "\n"
+        )
+        save_file(
+            {key: value.half().contiguous() for key, value in self.network.state_dict().items()},
+            folder / "model.safetensors",
+        )
 
     @classmethod
     def load(cls, folder: str | PathLike) -> NanoSpeechTokenizer:
         """Reads what `save` wrote; computes in float32."""
         values = json.loads((Path(folder) / "config.json").read_text())
         values.pop("type")
-        config = SpeechTokenizerConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        config = SpeechTokenizerConfig(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        )
         network = SpeechCodec(config)
         weights = load_file(Path(folder) / "model.safetensors")
         network.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
@@ -67,7 +74,7 @@ class NanoSpeechTokenizer:
 
 
 class NanoSpeechStream:
-    """Codes in, samples out, piece by piece; the pieces joined are exactly what one `decode` of all codes gives."""
+    """Codes in, samples out, piece by piece; joined, the pieces are what one `decode` of all codes gives."""
 
     def __init__(self, tokenizer: NanoSpeechTokenizer) -> None:
         self.tokenizer = tokenizer
@@ -80,7 +87,9 @@ class NanoSpeechStream:
         if len(codes) == 0:
             return np.zeros(0, np.float32)
         if not ((codes >= 0) & (codes < self.tokenizer.codebook_size)).all():
-            raise InputError(f"expected speech codes in [0, {self.tokenizer.codebook_size}), got {codes.tolist()}")
+            raise InputError(
+                f"expected speech codes in [0, {self.tokenizer.codebook_size}), got {codes.tolist()}"
+            )
         network = self.tokenizer.network
         samples, self.state = network.decoder.step(network.quantizer.lookup(codes)[None], self.state)
         return samples[0].clamp(-1, 1).numpy()

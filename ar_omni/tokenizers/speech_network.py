@@ -1,4 +1,4 @@
-"""The network of nano's speech codec: a log-mel encoder that sees both ways, and a causal decoder that streams.
+"""The network of nano's speech codec: an encoder that sees both ways, a causal decoder that streams.
 
 Encoder: 80 log-mel frames a second, ConvNeXt blocks, one strided step to 40 latents a second.
 Decoder: causal ConvNeXt blocks at 40 and 80 frames a second, then a spectrum for each frame and overlap-add
@@ -40,7 +40,7 @@ class SpeechTokenizerConfig:
 
 
 class CausalConv1d(nn.Conv1d):
-    """A convolution over the last `kernel_size` frames. (B, C, T) -> (B, C', T); `past` holds kernel_size - 1 frames."""
+    """(B, C, T) -> (B, C', T), looking at the last `kernel_size` frames; `past` holds all but one of them."""
 
     def forward(self, x: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
         width = self.kernel_size[0] - 1
@@ -86,9 +86,13 @@ class Encoder(nn.Module):
         self.register_buffer("mel_filters", torch.zeros(config.mels, config.window // 2 + 1))
         self.register_buffer("hann", torch.hann_window(config.window), persistent=False)
         self.stem = nn.Conv1d(config.mels, width, 5, padding=2)
-        self.fine = nn.Sequential(*(ConvNeXtBlock(width, causal=False) for _ in range(config.encoder_blocks[0])))
+        self.fine = nn.Sequential(
+            *(ConvNeXtBlock(width, causal=False) for _ in range(config.encoder_blocks[0]))
+        )
         self.halve = nn.Conv1d(width, width, 2, stride=2)
-        self.coarse = nn.Sequential(*(ConvNeXtBlock(width, causal=False) for _ in range(config.encoder_blocks[1])))
+        self.coarse = nn.Sequential(
+            *(ConvNeXtBlock(width, causal=False) for _ in range(config.encoder_blocks[1]))
+        )
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, config.code_dim)
 
@@ -102,7 +106,9 @@ class Encoder(nn.Module):
         frames = 2 * -(-samples.shape[-1] // config.hop_length)
         margin = (config.window - config.frame_hop) // 2
         padded = functional.pad(samples, (margin, frames * config.frame_hop - samples.shape[-1] + margin))
-        spectrum = torch.stft(padded, config.window, config.frame_hop, window=self.hann, center=False, return_complex=True)
+        spectrum = torch.stft(
+            padded, config.window, config.frame_hop, window=self.hann, center=False, return_complex=True
+        )
         return (torch.log(self.mel_filters @ spectrum.abs().square() + 1e-5) + 4) / 4
 
 
@@ -114,7 +120,9 @@ class Decoder(nn.Module):
         self.config = config
         coarse, fine = config.decoder_widths
         self.stem = CausalConv1d(config.code_dim, coarse, 3)
-        self.coarse = nn.ModuleList(ConvNeXtBlock(coarse, causal=True) for _ in range(config.decoder_blocks[0]))
+        self.coarse = nn.ModuleList(
+            ConvNeXtBlock(coarse, causal=True) for _ in range(config.decoder_blocks[0])
+        )
         self.upsample = nn.Linear(coarse, 2 * fine)
         self.fine = nn.ModuleList(ConvNeXtBlock(fine, causal=True) for _ in range(config.decoder_blocks[1]))
         self.norm = nn.LayerNorm(fine)
@@ -145,7 +153,9 @@ class Decoder(nn.Module):
         for block in self.fine:
             x, past = block.step(x, next(pasts, None))
             new_state.append(past)
-        samples, overlap = self._overlap_add(self.head(self.norm(x.transpose(1, 2))), state[0] if state else None)
+        samples, overlap = self._overlap_add(
+            self.head(self.norm(x.transpose(1, 2))), state[0] if state else None
+        )
         return samples, [overlap, *new_state]
 
     def finish(self, state: State) -> Tensor:

@@ -1,4 +1,4 @@
-"""Learning a codebook: exponential moving averages of what each code stands for, and new life for unused codes."""
+"""Learning a codebook: moving averages of what each code stands for, and new life for unused ones."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ar_omni.tokenizers.quantizer import VectorQuantizer
 class CodebookLearner(nn.Module):
     """Trains `quantizer.codebook` in place (VQ-VAE, van den Oord et al. 2017, appendix A.1).
 
-    A code that is chosen less than `revive_below` times a step on average is moved onto a latent of the current
-    batch, so that all of them stay in use.
+    A code that is chosen less than `revive_below` times a step on average is moved onto a latent of the
+    current batch, so that all of them stay in use.
     """
 
     def __init__(self, quantizer: VectorQuantizer, decay: float = 0.99, revive_below: float = 0.05) -> None:

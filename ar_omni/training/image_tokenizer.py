@@ -1,4 +1,4 @@
-"""Training of the image tokenizer: sharp reconstruction of pixels and of their gradients at several scales."""
+"""Training of the image tokenizer: pixels and their gradients at several scales."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ar_omni.training.codebook import CodebookLearner
 
 
 class ImageTokenizerTrainer(nn.Module):
-    """Holds the autoencoder and the codebook's averages; `losses(pixels)` is one training step's objective."""
+    """Holds the autoencoder and the codebook's averages; `losses(pixels)` is one step's objective."""
 
     def __init__(self, config: ImageTokenizerConfig) -> None:
         super().__init__()

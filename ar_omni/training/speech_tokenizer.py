@@ -18,12 +18,14 @@ def mel_filters(size: int, window: int, sample_rate: int) -> Tensor:
     """A Slaney mel filterbank, float32 (size, window // 2 + 1)."""
     from transformers.audio_utils import mel_filter_bank
 
-    bank = mel_filter_bank(window // 2 + 1, size, 0.0, sample_rate / 2, sample_rate, norm="slaney", mel_scale="slaney")
+    bank = mel_filter_bank(
+        window // 2 + 1, size, 0.0, sample_rate / 2, sample_rate, norm="slaney", mel_scale="slaney"
+    )
     return torch.from_numpy(bank.T.astype(np.float32)).contiguous()
 
 
 class SpectralLoss(nn.Module):
-    """Mean absolute difference of log-mel spectra, averaged over several window lengths: (B, N), (B, N) -> ()."""
+    """Mean absolute difference of log-mel spectra over several window lengths: (B, N), (B, N) -> ()."""
 
     RESOLUTIONS = ((512, 128, 40), (1024, 256, 80), (2048, 512, 100))
 
@@ -49,7 +51,7 @@ class SpectralLoss(nn.Module):
 class SpeechTokenizerTrainer(nn.Module):
     """The codec, the codebook's averages, and a small head that reads phonemes off the quantized latents.
 
-    The phoneme term makes the codes keep the words: neighbouring sounds get codes of their own even where they
+    The phoneme term makes the codes keep the words: similar sounds get codes of their own even where they
     differ little in energy, and the decoder model finds them easier to read and to predict.
     """
 
@@ -64,7 +66,7 @@ class SpeechTokenizerTrainer(nn.Module):
         self.spectral = SpectralLoss(config.sample_rate)
 
     def losses(self, samples: Tensor, phonemes: Tensor) -> dict[str, Tensor]:
-        """Weighted terms for samples (B, T * hop_length) and the phoneme of each code's middle, int64 (B, T)."""
+        """Weighted terms for samples (B, T * hop_length) and each code's phoneme, int64 (B, T)."""
         quantized, _, commitment = self.codebook(self.network.encoder(samples))
         restored = self.network.decoder(quantized)
         heard = self.reader(quantized.transpose(1, 2))

@@ -1,4 +1,4 @@
-"""The loop that trains either tokenizer: random batches, Adam, a time or step budget, checkpoints that resume exactly."""
+"""The loop that trains either tokenizer: random batches, Adam, and checkpoints that resume exactly."""
 
 from __future__ import annotations
 
@@ -28,13 +28,17 @@ class Budget:
         return warm * (0.1 + 0.9 * cosine)
 
 
-def fit(model: nn.Module, losses: Callable[[int], dict[str, Tensor]], budget: Budget, checkpoint: Path) -> None:
-    """Minimises the sum of `losses(step)` over `model`'s parameters, resuming from `checkpoint` where it exists.
+def fit(
+    model: nn.Module, losses: Callable[[int], dict[str, Tensor]], budget: Budget, checkpoint: Path
+) -> None:
+    """Minimises the sum of `losses(step)` over `model`'s parameters, going on from `checkpoint` if it exists.
 
     `losses` draws its own batch from torch's global generator, whose state is saved too: a killed run that is
     started again takes exactly the steps it would have taken.
     """
-    optimizer = torch.optim.AdamW(model.parameters(), lr=budget.learning_rate, betas=(0.9, 0.95), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=budget.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
+    )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, budget.rate)
     start = 0
     if checkpoint.exists():

@@ -46,7 +46,9 @@ def test_the_decoder_never_looks_ahead(speech):
     other = codes.copy()
     other[12:] = 0
     finished = 12 * speech.hop_length - speech.network.decoder.delay
-    np.testing.assert_allclose(speech.decode(codes).samples[:finished], speech.decode(other).samples[:finished], atol=1e-6)
+    np.testing.assert_allclose(
+        speech.decode(codes).samples[:finished], speech.decode(other).samples[:finished], atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(("seconds", "rate"), [(1.0, 24_000), (1.01, 24_000), (0.5, 16_000), (0.3, 44_100)])

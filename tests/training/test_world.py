@@ -44,7 +44,9 @@ def test_requests_to_evaluate_with_are_never_spoken_in_training():
 
 
 def test_a_code_is_labelled_with_the_sound_in_its_middle(tmp_path):
-    utterance = Utterance("ab", np.zeros(2400, np.int16), ("^", "a", "ː", "b", "$"), np.array([300, 900, 1300, 2000, 2400]))
+    utterance = Utterance(
+        "ab", np.zeros(2400, np.int16), ("^", "a", "ː", "b", "$"), np.array([300, 900, 1300, 2000, 2400])
+    )
     labels = phoneme_labels(utterance, phoneme_inventory([utterance]), 600)
     assert labels.tolist() == [1, 1, 2, 2]
     save_shard(tmp_path / "0.npz", [utterance, utterance])

@@ -6,7 +6,13 @@ from collections.abc import Iterator
 
 from .pictures import STYLES, Concept
 
-REQUESTS = ("show me {thing}", "draw {thing}", "please draw {thing}", "can you show me {thing}?", "i want to see {thing}")
+REQUESTS = (
+    "show me {thing}",
+    "draw {thing}",
+    "please draw {thing}",
+    "can you show me {thing}?",
+    "i want to see {thing}",
+)
 QUESTIONS = ("what is this?", "what do you see?", "what is in the picture?")
 
 # Each row: ways to say it, and the answer. Every line is also spoken, so it stays short.
@@ -59,7 +65,7 @@ def caption(concept: Concept, style: str) -> str:
 
 
 def spoken_lines(concepts: list[Concept]) -> Iterator[str]:
-    """Every line of the dialogues that is spoken: small talk, then two requests and two replies for each concept."""
+    """Every line that is spoken: small talk, then two requests and two replies for each concept."""
     for phrasings, answer in SMALL_TALK:
         yield from (*phrasings, answer)
     yield from QUESTIONS
@@ -71,7 +77,7 @@ def spoken_lines(concepts: list[Concept]) -> Iterator[str]:
 
 
 def unspoken_requests(concepts: list[Concept]) -> Iterator[tuple[str, str]]:
-    """(request, name) pairs in wordings that `spoken_lines` does not use for that concept: to evaluate with."""
+    """(request, name) pairs that `spoken_lines` does not hold: to evaluate with."""
     for index, concept in enumerate(concepts):
         yield _request(index + 1, concept, None), concept.name
 

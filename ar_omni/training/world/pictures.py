@@ -12,11 +12,18 @@ from pathlib import Path
 
 from PIL import Image
 
-PACKAGES = ("emojibase-data@17.0.0", "@svgmoji/noto@3.2.0", "@twemoji/svg@15.0.0", "@lobehub/fluent-emoji-3d@1.1.0")
+PACKAGES = (
+    "emojibase-data@17.0.0",
+    "@svgmoji/noto@3.2.0",
+    "@twemoji/svg@15.0.0",
+    "@lobehub/fluent-emoji-3d@1.1.0",
+)
 STYLES = ("classic", "flat", "3d")
 GROUPS = {3: "animals and nature", 4: "food and drink", 5: "travel and places", 6: "activities", 7: "objects"}
 _SVG = "{http://www.w3.org/2000/svg}"
-_UNWANTED = re.compile(r"thirty|hotel|cigarette|headstone|kaaba|synagogue|mosque|hindu|placard|nazar|briefs|bikini")
+_UNWANTED = re.compile(
+    r"thirty|hotel|cigarette|headstone|kaaba|synagogue|mosque|hindu|placard|nazar|briefs|bikini"
+)
 
 
 @dataclass(frozen=True)
@@ -43,14 +50,20 @@ class Pictures:
     def __init__(self, root: Path) -> None:
         self.root = root
         sprite = root / "@svgmoji/noto/sprites/all.svg"
-        self.noto = {node.get("id"): node for node in ElementTree.parse(sprite).getroot().iter(f"{_SVG}svg") if node.get("id")}
+        self.noto = {
+            node.get("id"): node
+            for node in ElementTree.parse(sprite).getroot().iter(f"{_SVG}svg")
+            if node.get("id")
+        }
         self.files = {
             "flat": {file.stem.upper(): file for file in (root / "@twemoji/svg").glob("*.svg")},
-            "3d": {file.stem.upper(): file for file in (root / "@lobehub/fluent-emoji-3d/assets").glob("*.webp")},
+            "3d": {
+                file.stem.upper(): file for file in (root / "@lobehub/fluent-emoji-3d/assets").glob("*.webp")
+            },
         }
 
     def concepts(self, max_words: int = 2) -> list[Concept]:
-        """Things of the five concrete groups whose names have at most `max_words` plain words and all three styles."""
+        """Things of five groups, drawn in all styles, with names of at most `max_words` plain words."""
         entries = json.loads((self.root / "emojibase-data/en/data.json").read_text(encoding="utf-8"))
         names = [(entry, entry["label"].lower()) for entry in entries if entry.get("group") in GROUPS]
         return [

@@ -1,4 +1,4 @@
-"""Everyday sentences: a seeded walk through the grammar in `grammar.txt`, and the fixed rule that holds some out."""
+"""Everyday sentences: a seeded walk through `grammar.txt`, and the rule that holds some out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ def grammar() -> dict[str, list[str]]:
     lines = Path(__file__).with_name("grammar.txt").read_text(encoding="utf-8").splitlines()
     text = "\n".join(line for line in lines if not line.startswith("#"))
     slots = re.findall(r"^(\w+) =(.*(?:\n    .*)*)", text, flags=re.M)
-    return {slot: [option.strip() for option in options.split("|") if option.strip()] for slot, options in slots}
+    return {
+        slot: [option.strip() for option in options.split("|") if option.strip()] for slot, options in slots
+    }
 
 
 def expand(slot: str, rng: random.Random) -> str:
@@ -28,7 +30,7 @@ def expand(slot: str, rng: random.Random) -> str:
 
 
 def is_held_out(text: str, share: float = 0.02) -> bool:
-    """Whether `text` belongs to the evaluation side: a hash of its words decides, so no list has to travel."""
+    """Whether `text` belongs to the evaluation side: a hash of its words decides, no list is needed."""
     words = " ".join(_WORD.findall(text.lower()))
     return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=4).digest()) < share * 2**32
 
@@ -45,7 +47,7 @@ def sentences(seed: int, max_words: int = 12, held_out: bool = False) -> Iterato
 
 
 def phrases(seed: int, max_words: int = 4) -> Iterator[str]:
-    """Endless runs of 1 to `max_words` words cut out of training sentences: where alignment is learned first."""
+    """Endless runs of 1 to `max_words` words of training sentences: what is aligned first."""
     rng = random.Random(seed)
     for text in sentences(seed):
         words = re.sub(r"[.?!,]", "", text).split()

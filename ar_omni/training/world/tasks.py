@@ -25,8 +25,17 @@ from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair
 Conversation = tuple[list[dict], str]
 """Messages with pre-tokenized media, and the name of the task."""
 
-SHARES = {"speak": 0.30, "transcribe": 0.30, "draw": 0.15, "describe": 0.09, "show": 0.10, "name": 0.02, "small_talk": 0.04}
+SHARES = {
+    "speak": 0.30,
+    "transcribe": 0.30,
+    "draw": 0.15,
+    "describe": 0.09,
+    "show": 0.10,
+    "name": 0.02,
+    "small_talk": 0.04,
+}
 """How often each task is drawn."""
+
 
 @dataclass(frozen=True)
 class World:
@@ -38,7 +47,7 @@ class World:
 
     @classmethod
     def load(cls, folder: Path) -> World:
-        """Reads what `train/tokenize_data.py` wrote."""
+        """Reads what `train/tokenize_world.py` wrote."""
         rows = json.loads((folder / "concepts.json").read_text())
         concepts = tuple(Concept(**{**row, "tags": tuple(row["tags"])}) for row in rows)
         with np.load(folder / "codes.npz", allow_pickle=False) as data:
@@ -50,14 +59,16 @@ class World:
         """Every spoken text, shortest speech first: a prefix of it is the curriculum's easy part."""
         return sorted(self.speech, key=lambda text: len(self.speech[text]))
 
-    def conversation(self, rng: random.Random, progress: float, shares: Mapping[str, float] | None = None) -> Conversation:
-        """One training conversation; `progress` in [0, 1] widens speech from short phrases to whole sentences."""
+    def conversation(
+        self, rng: random.Random, progress: float, shares: Mapping[str, float] | None = None
+    ) -> Conversation:
+        """One training conversation; `progress` in [0, 1] widens speech from phrases to sentences."""
         shares = shares or SHARES
         kind = rng.choices(list(shares), weights=shares.values())[0]
         return _BUILDERS[kind](self, rng, progress)
 
     def line(self, rng: random.Random, progress: float) -> str:
-        """A spoken text from the part of the curriculum that `progress` has reached: all of it after half way."""
+        """A spoken text from the curriculum's part that `progress` has reached: all of it after half way."""
         reach = min(1.0, 0.4 + 1.2 * progress)
         return self.lines[int(rng.random() * reach * len(self.lines))]
 
@@ -130,7 +141,9 @@ def _show(world: World, rng: random.Random, _: float) -> Conversation:
     if spoken and rng.random() < 0.7:
         request, style = rng.choice(spoken)
         user, answer = [world.audio(request)], [{"type": "transcript", "text": request}, *answer]
-    return _turns(user, [*answer, world.picture(index, style), *_aloud(world, rng, show_reply(concept))]), "chat"
+    return _turns(
+        user, [*answer, world.picture(index, style), *_aloud(world, rng, show_reply(concept))]
+    ), "chat"
 
 
 def _name(world: World, rng: random.Random, _: float) -> Conversation:

