@@ -17,7 +17,7 @@ from ar_omni.errors import CheckpointError
 
 WEIGHTS_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
-MAX_TOUCHED_BYTES = 1 << 26
+MAX_TOUCHED_BYTES = 1 << 25
 """After reading this much through a memory map, the map is opened anew: its pages then leave memory."""
 
 
@@ -35,7 +35,7 @@ def load_pickle(path: Path, trust_pickle: bool = False) -> Any:
     try:
         return torch.load(path, mmap=is_zip(path), **options)
     except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError) as error:
-        if isinstance(error, UnpicklingError) and "Unsupported" in str(error):
+        if isinstance(error, UnpicklingError) and "unsupported" in str(error).lower():
             raise CheckpointError(
                 f"expected a PyTorch file of plain tensors, got other objects in {path}, whose reading runs "
                 "code of the file's author; if you trust its source, pass --trust-pickle (trust_pickle=True)"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ META_NAMES = {
     "ffn_norm": "post_attention_layernorm",
 }
 META_UNUSED = "rope.freqs"
+PIECE_ROWS = 4096
 VQ_PREFIX = "model.vqmodel."
 HF_WEIGHTS = tuple(
     name + suffix for name in ("model.safetensors", "pytorch_model.bin") for suffix in ("", ".index.json")
@@ -77,15 +78,17 @@ class LanguageModel:
         return {name: self._lazy(name, pieces[name], shape, config) for name, shape in expected.items()}
 
     def _lazy(self, name: str, pieces: list, shape: tuple[int, ...], config: AROmniConfig) -> LazyTensor:
-        def read() -> Tensor:
-            tensors = [file.read(foreign) for file, foreign in pieces]
+        def read() -> Iterator[Tensor]:
+            shards = (file.read(foreign) for file, foreign in pieces)
             kind = re.search(r"self_attn\.([qk])_(proj|norm)", name)
             if kind and kind[2] == "norm":
-                return _head_norm(tensors, shape, self.interleaved)
-            merged = _merge(tensors, shape, name)
-            if kind and self.interleaved:
-                return _by_halves(merged.view(-1, config.head_dim, shape[1])).view(shape)
-            return merged
+                yield _head_norm(list(shards), shape, self.interleaved)
+            elif kind and self.interleaved:
+                for shard in shards:  # whole heads
+                    yield _by_halves(shard.view(-1, config.head_dim, shape[1])).view(shard.shape)
+            else:
+                first = tuple(pieces[0][0].shape(pieces[0][1]))
+                yield from _merged(shards, first, shape, name)
 
         file, foreign = pieces[0]
         return LazyTensor(shape, file.dtype(foreign), read)
@@ -209,18 +212,24 @@ def _expected_shapes(config: AROmniConfig) -> Mapping[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in state.items()}
 
 
-def _merge(shards: Sequence[Tensor], shape: tuple[int, ...], name: str) -> Tensor:
-    """Model-parallel shards -> one tensor: joined where they are narrower, averaged where they are not."""
-    first = tuple(shards[0].shape)
-    if len(shards) == 1 and first == shape:
-        return shards[0]
+def _merged(
+    shards: Iterator[Tensor], first: tuple[int, ...], shape: tuple[int, ...], name: str
+) -> Iterator[Tensor]:
+    """Model-parallel shards, each shaped like the first -> one tensor, in pieces of its rows.
+
+    They are joined where they are narrower than it, and averaged where they are not.
+    """
     if first == shape:
-        return torch.stack([shard.float() for shard in shards]).mean(0).to(shards[0].dtype)
-    axis = next((i for i, (a, b) in enumerate(zip(first, shape, strict=False)) if a != b), 0)
-    joined = torch.cat(list(shards), dim=axis)
-    if tuple(joined.shape) != shape:
-        raise CheckpointError(f"expected shape {shape} for {name}, got {tuple(joined.shape)}")
-    return joined
+        copies = list(shards)
+        yield copies[0] if len(copies) == 1 else torch.stack(copies).float().mean(0).to(copies[0].dtype)
+    elif first[1:] == shape[1:]:
+        yield from shards
+    elif len(shape) == 2 and first[0] == shape[0]:
+        columns = list(shards)
+        for start in range(0, shape[0], PIECE_ROWS):
+            yield torch.cat([shard[start : start + PIECE_ROWS] for shard in columns], dim=1)
+    else:
+        raise CheckpointError(f"expected shards of shape {shape} for {name}, got {first}")
 
 
 def _head_norm(shards: Sequence[Tensor], shape: tuple[int, ...], interleaved: bool) -> Tensor:

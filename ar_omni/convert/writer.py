@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import struct
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +28,11 @@ DTYPE_NAMES = {
 
 @dataclass(frozen=True)
 class LazyTensor:
-    """A tensor of known shape and dtype that is read only when it is written."""
+    """A tensor of known shape and dtype that is read only when it is written, in consecutive pieces."""
 
     shape: tuple[int, ...]
     dtype: torch.dtype
-    read: Callable[[], Tensor]
+    read: Callable[[], Iterable[Tensor]]
 
     @property
     def nbytes(self) -> int:
@@ -82,13 +82,15 @@ def _write_file(path: Path, tensors: Mapping[str, LazyTensor], advance: Callable
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(encoded)) + encoded)
         for name, tensor in tensors.items():
-            value = tensor.read()
-            if tuple(value.shape) != tensor.shape or value.dtype != tensor.dtype:
-                raise CheckpointError(
-                    f"expected {tensor.dtype} {tensor.shape} for {name}, got {value.dtype} {value.shape}"
-                )
-            file.write(value.contiguous().view(torch.uint8).flatten().numpy())
-            advance(tensor.nbytes)
+            left = tensor.nbytes
+            for piece in tensor.read():
+                left -= piece.nbytes
+                if piece.dtype != tensor.dtype or left < 0:
+                    break
+                file.write(piece.contiguous().view(torch.uint8).flatten().numpy())
+                advance(piece.nbytes)
+            if left:
+                raise CheckpointError(f"expected {tensor.dtype} values of shape {tensor.shape} for {name}")
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def pictures() -> list[str]:
 
 
 def picture(name: str) -> Image.Image:
-    """An input of the golden data; `_convertRGB` drops its transparency first, as the original's commands do."""
+    """An input of the golden data; `_convertRGB` drops its transparency first, as the original can."""
     base = name.removesuffix("_convertRGB")
     image = Image.open(golden(f"vqgan/input_{base}.png"))
     return image if base == name else image.convert("RGB")
