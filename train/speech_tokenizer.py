@@ -1,6 +1,6 @@
 """Trains nano's speech codec on the prepared speech and saves it.
 
-python train/speech_tokenizer.py --work-dir runs/nano --steps 6000
+python train/speech_tokenizer.py --work-dir runs/nano --steps 2100
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ar_omni.training.world.voices import load_shard
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=2100)
     parser.add_argument("--batch-size", type=int, default=12)
     parser.add_argument("--codes", type=int, default=40, help="length of a training crop, in codes")
     args = parser.parse_args()
