@@ -97,6 +97,21 @@ def test_every_budget_ends_legally_or_is_refused(name):
     assert accepted > 20
 
 
+@pytest.mark.parametrize("opener", [V.boi_id, V.boa_id])
+@pytest.mark.parametrize("left", range(1, 20))
+def test_media_open_only_where_they_still_fit(opener, left):
+    plan = plan_reply(("text", "image", "speech"))
+    controller, ids = Controller(V, plan, Options(), N, 25), []
+    while not controller.done:
+        rule = controller.rule()
+        wanted = [w for w, _ in rule.exits]
+        size = len(rule.span) if rule.span else 0
+        leave = controller.left <= left and opener in wanted
+        ids.append(rule.id(size + wanted.index(opener) if leave else 0))
+        controller.push(ids[-1])
+    check_language(ids, plan, 25, Options())
+
+
 def first(rule, size):
     """Never leaves by itself."""
     return 0

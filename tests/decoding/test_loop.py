@@ -15,6 +15,7 @@ from ar_omni.decoding import (
     plan_reply,
 )
 from ar_omni.decoding.logits_processor import GrammarLogitsProcessor
+from ar_omni.decoding.loop import penalise_text
 from ar_omni.errors import CheckpointError
 from ar_omni.vocabulary import Span
 
@@ -212,6 +213,17 @@ def test_repetition_penalty_acts_on_text_only(network, vocabulary):
     assert text[0] != text[1] or len(set(text[0])) == len(text[0])
     speech = [reply(network, row(vocabulary, ids, ("speech",), options))[0] for options in (free, strict)]
     assert speech[0] == speech[1]
+
+
+def test_no_penalty_outside_text(network, vocabulary):
+    one = row(vocabulary, [], ("text", "speech"), greedy_options())
+    one.controller.push(vocabulary.text.start)
+    text = one.controller.rule()
+    one.controller.push(vocabulary.boa_id)
+    speech = one.controller.rule()
+    for rule, changed in [(text, True), (speech, False)]:
+        scores = torch.ones(len(rule.span))
+        assert (penalise_text(scores.clone(), rule, one.controller) != scores).any() == changed
 
 
 def test_nan_is_refused(network, vocabulary, monkeypatch):
