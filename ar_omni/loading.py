@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from os import PathLike
 
 import torch
 
 from ar_omni.errors import DependencyError, InputError
-from ar_omni.tensor_files import Weights
+from ar_omni.tensor_files import LAYER_NAME, Weights
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 ATTENTIONS = ("sdpa", "flash")
+RESERVE = 0.8
+"""Share of a GPU's free memory that weights may fill; the rest is for caches and activations."""
 SMALL_BYTES = 2 * 10**9
 """Weights below this much (in float32) are worth computing in float32 on a CPU, which is faster there."""
 
@@ -79,3 +82,45 @@ def choose_attention(attention: str | None, device: torch.device, dtype: torch.d
             "expected flash-attn to be installed, got none; pip install 'ar-omni[flash]' or attention='sdpa'"
         )
     return attention
+
+
+def place_layers(
+    device_map: str | Mapping[str, int] | None, layers: int, layer_bytes: int, free: Mapping[str, int]
+) -> list[torch.device]:
+    """Where each layer goes; an empty list keeps all of them on one device.
+
+    Args:
+        device_map: None, "auto" (each GPU in turn is filled, the CPU takes the rest), or layers by device.
+        layers: number of layers.
+        layer_bytes: weights of one layer.
+        free: bytes free on each GPU.
+
+    Raises:
+        InputError: a map that does not place every layer once.
+    """
+    if device_map is None:
+        return []
+    if device_map == "auto":
+        counts = {name: int(RESERVE * size / layer_bytes) for name, size in free.items()} | {"cpu": layers}
+    elif isinstance(device_map, Mapping) and sum(device_map.values()) == layers:
+        counts = dict(device_map)
+    else:
+        raise InputError(
+            f"expected device_map to be 'auto' or to place {layers} layers by device, got {device_map!r}"
+        )
+    places = [torch.device(name) for name, count in counts.items() for _ in range(count)]
+    return places[:layers]
+
+
+def free_memory() -> dict[str, int]:
+    """Bytes free on each GPU of this machine."""
+    return {f"cuda:{i}": torch.cuda.mem_get_info(i)[0] for i in range(torch.cuda.device_count())}
+
+
+def layers_of(
+    device_map: str | Mapping[str, int] | None, weights: Weights, dtype: torch.dtype
+) -> Sequence[torch.device]:
+    """`place_layers` for the layers of an opened checkpoint, in this dtype."""
+    sizes = {name: torch.Size(weights.shape(name)).numel() for name in weights if LAYER_NAME.match(name)}
+    count = 1 + max((int(LAYER_NAME.match(name)[1]) for name in sizes), default=0)
+    return place_layers(device_map, count, sum(sizes.values()) // count * dtype.itemsize, free_memory())

@@ -59,6 +59,8 @@ class AROmni:
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
         quantize: str | None = None,
+        device_map: str | Mapping[str, int] | None = None,
+        attention: str | None = None,
     ) -> AROmni:
         """Load a checkpoint.
 
@@ -67,6 +69,8 @@ class AROmni:
             device: `"auto"` takes cuda, else mps, else cpu.
             dtype: `"auto"`, `"float32"` or `"bfloat16"`.
             quantize: None, `"int8"` or `"int4"` for the decoder's linear maps.
+            device_map: `"auto"` spreads the layers over the GPUs and then the CPU; or layers by device.
+            attention: `"sdpa"` or `"flash"`; None takes flash-attn where it is installed and fits.
 
         Raises:
             CheckpointError: an unknown, incomplete or damaged checkpoint.
@@ -75,9 +79,11 @@ class AROmni:
         check_scheme(quantize)
         folder = find_checkpoint(name)
         device = choose_device(device)
-        weights = Weights(folder, device, choose_dtype(dtype, device, folder))
+        dtype = choose_dtype(dtype, device, folder)
+        weights = Weights(folder, device, dtype, layers_of(device_map, Weights(folder), dtype))
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        network = Network.from_weights(weights, config, quantize)
+        attention = choose_attention(attention, device, dtype)
+        network = Network.from_weights(weights, config, quantize, attention)
         return cls(network, Processor.from_pretrained(folder), load_presets(folder), folder)
 
     @classmethod

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+import re
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from os import PathLike
 from pathlib import Path
 from pickle import UnpicklingError
@@ -17,6 +18,7 @@ from ar_omni.errors import CheckpointError
 
 WEIGHTS_NAME = "model.safetensors"
 INDEX_NAME = "model.safetensors.index.json"
+LAYER_NAME = re.compile(r"model\.layers\.(\d+)\.")
 MAX_TOUCHED_BYTES = 1 << 25
 """After reading this much through a memory map, the map is opened anew: its pages then leave memory."""
 
@@ -127,20 +129,33 @@ class Weights(MutableMapping[str, Tensor]):
         folder: holds `model.safetensors`, or its shards and their index.
         device: where tensors go.
         dtype: what floating-point tensors become; None keeps the file's.
+        layers: where each decoder layer goes, in place of `device`; what comes before them goes with the first,
+            what comes after with the last.
 
     Raises:
         CheckpointError: a file is missing or damaged.
     """
 
     def __init__(
-        self, folder: str | PathLike, device: torch.device | str = "cpu", dtype: torch.dtype | None = None
+        self,
+        folder: str | PathLike,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype | None = None,
+        layers: Sequence[torch.device] = (),
     ):
-        self.device, self.dtype = torch.device(device), dtype
+        self.device, self.dtype, self._layers = torch.device(device), dtype, layers
         files = [TensorFile(path) for path in weight_files(Path(folder))]
         self._files = {name: file for file in files for name in file}
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._files[name].read(name).to(self.device, self.dtype)
+        return self._files[name].read(name).to(self._place(name), self.dtype)
+
+    def _place(self, name: str) -> torch.device:
+        if not self._layers:
+            return self.device
+        if match := LAYER_NAME.match(name):
+            return self._layers[int(match[1])]
+        return self._layers[0 if name.startswith("model.embed_tokens.") else -1]
 
     def __delitem__(self, name: str) -> None:
         del self._files[name]

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ar_omni.decoding.attention import ATTENTIONS
 from ar_omni.decoding.cache import Sequence
 from ar_omni.decoding.weights import Layer, Map, layer_from_module, layer_from_weights, scaled_norm
 from ar_omni.errors import CheckpointError, InputError
@@ -30,10 +31,19 @@ class Network:
         layers: the decoder layers.
         norm: weight of the final norm (hidden,), from `scaled_norm`.
         head: the output projection (vocab, hidden), or a map to all logits where it is no plain matrix.
+        attention: `"sdpa"` or `"flash"`.
+
+    Layers may be on different devices; the ids enter at the first one's, and the head is at the last one's.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], embed: Map, layers: list[Layer], norm: Tensor, head: Tensor | Map
+        self,
+        config: Mapping[str, Any],
+        embed: Map,
+        layers: list[Layer],
+        norm: Tensor,
+        head: Tensor | Map,
+        attention: str = "sdpa",
     ):
         self.embed, self.layers, self.norm, self.head = embed, layers, norm, head
         self.context: int = config["max_position_embeddings"]
@@ -42,8 +52,11 @@ class Network:
         self._head_dim = config["head_dim"]
         self._post_norm = config["norm_position"] == "post"
         floor = (config["rms_norm_eps"] * len(norm)) ** 0.5
-        self._rms = partial(_rms_norm, floor=torch.tensor(floor, device=norm.device))
-        self._rope = _rope_tables(config, norm)
+        self._rms = partial(_rms_norm, floor=torch.tensor(floor))
+        self._devices = [layer.norms[0].device for layer in layers]
+        tables = _rope_tables(config, norm)
+        self._rope = {device: tuple(t.to(device) for t in tables) for device in set(self._devices)}
+        self._attend = ATTENTIONS[attention]
         self._exit_rows: dict[tuple[int, ...], Tensor] = {}
 
     @property
@@ -56,7 +69,11 @@ class Network:
 
     @classmethod
     def from_weights(
-        cls, weights: MutableMapping[str, Tensor], config: Mapping[str, Any], quantize: str | None = None
+        cls,
+        weights: MutableMapping[str, Tensor],
+        config: Mapping[str, Any],
+        quantize: str | None = None,
+        attention: str = "sdpa",
     ) -> Network:
         """Build from a state dict, which is emptied, and the values of `config.json`.
 
@@ -64,6 +81,7 @@ class Network:
             weights: as `AROmniForCausalLM` names them.
             config: as `AROmniConfig` names them.
             quantize: a scheme of `ar_omni.quantization` for the layers' maps; None keeps them whole.
+            attention: `"sdpa"` or `"flash"`.
 
         Raises:
             CheckpointError: a weight that is missing.
@@ -77,7 +95,8 @@ class Network:
             raise CheckpointError(
                 f"expected the weight {error} in the checkpoint, which is incomplete"
             ) from None
-        return cls(config, partial(functional.embedding, weight=embedding), layers, norm, head)
+        embed = partial(functional.embedding, weight=embedding)
+        return cls(config, embed, layers, norm, head, attention)
 
     @classmethod
     def from_model(cls, model: nn.Module) -> Network:
@@ -107,10 +126,11 @@ class Network:
         new = [sequence.new for sequence in sequences]
         counts = [len(ids) for ids in new]
         positions = [p for s in sequences for p in range(s.length, len(s.ids))]
-        x = self.embed(torch.tensor([i for ids in new for i in ids], device=self.device))
-        rope = tuple(table[positions] for table in self._rope)
-        for index in range(len(self.layers)):
-            x = self._layer(x, index, rope, sequences, counts)
+        x = self.embed(torch.tensor([i for ids in new for i in ids], device=self._devices[0]))
+        rope = {at: tuple(table[positions] for table in tables) for at, tables in self._rope.items()}
+        for index, device in enumerate(self._devices):
+            x = x if x.device == device else x.to(device)
+            x = self._layer(x, index, rope[device], sequences, counts)
         for sequence, count in zip(sequences, counts, strict=True):
             sequence.length += count
         if len(x) > len(counts):
@@ -124,6 +144,7 @@ class Network:
             logits = self.head(hidden)
             inside = logits[:, span.start : span.stop] if span else logits[:, :0]
             return torch.cat([inside, logits[:, list(exits)]], dim=-1).float()
+        hidden = hidden.to(self.head.device)
         parts = [functional.linear(hidden, self.head[span.start : span.stop])] if span else []
         if exits:
             if exits not in self._exit_rows:
@@ -136,9 +157,8 @@ class Network:
             raise InputError(
                 f"expected at most {self.context} ids, this model's context, got {len(sequence.ids)}"
             )
-        sequence.reserve(
-            self.norm.new_empty(self._heads[1], 0, self._head_dim), len(self.layers), self.context
-        )
+        like = self.norm.new_empty(self._heads[1], 0, self._head_dim)
+        sequence.reserve(like, self._devices, self.context)
 
     def _layer(self, x: Tensor, index: int, *where: Any) -> Tensor:
         layer = self.layers[index]
@@ -160,9 +180,9 @@ class Network:
         qk = torch.addcmul(qk * cos, qk.roll(self._head_dim // 2, -1), sin)
         query, key = qk[:, :heads], qk[:, heads:]
         if len(sequences) == 1:
-            return layer.out(sequences[0].attend(index, query, key, value))
+            return layer.out(sequences[0].attend(index, query, key, value, self._attend))
         rows = zip(sequences, query.split(counts), key.split(counts), value.split(counts), strict=True)
-        return layer.out(torch.cat([sequence.attend(index, q, k, v) for sequence, q, k, v in rows]))
+        return layer.out(torch.cat([s.attend(index, q, k, v, self._attend) for s, q, k, v in rows]))
 
 
 def _mlp(layer: Layer, x: Tensor) -> Tensor:
