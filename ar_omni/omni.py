@@ -14,7 +14,7 @@ from ar_omni.checkpoint import find_checkpoint
 from ar_omni.decoding import Network, Options, load_presets, save_presets
 from ar_omni.errors import InputError
 from ar_omni.events import Event
-from ar_omni.loading import Weights, choose_device, choose_dtype
+from ar_omni.loading import Weights, choose_attention, choose_device, choose_dtype, layers_of
 from ar_omni.manifest import write_manifest
 from ar_omni.media import Audio
 from ar_omni.planning import Request, as_messages, plan_turn

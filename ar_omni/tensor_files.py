@@ -129,7 +129,7 @@ class Weights(MutableMapping[str, Tensor]):
         folder: holds `model.safetensors`, or its shards and their index.
         device: where tensors go.
         dtype: what floating-point tensors become; None keeps the file's.
-        layers: where each decoder layer goes, in place of `device`; what comes before them goes with the first,
+        layers: where each decoder layer goes, in place of `device`; what comes before goes with the first,
             what comes after with the last.
 
     Raises:
