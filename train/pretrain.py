@@ -1,6 +1,6 @@
-"""Trains nano's decoder on the tokenized world and writes a checkpoint folder that `AROmni.from_pretrained` loads.
+"""Trains nano's decoder on the tokenized world and writes a checkpoint that `AROmni.from_pretrained` loads.
 
-    torchrun --nproc_per_node 2 train/pretrain.py --recipe configs/nano.yaml --work-dir runs/nano
+torchrun --nproc_per_node 2 train/pretrain.py --recipe configs/nano.yaml --work-dir runs/nano
 """
 
 from __future__ import annotations
@@ -9,29 +9,29 @@ import argparse
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from transformers import GenerationConfig
 
-from ar_omni.tokenizers import load_tokenizer
 from ar_omni.template import Template
-from ar_omni.training.arguments import load_recipe
+from ar_omni.tokenizers import load_tokenizer
+from ar_omni.training.arguments import load_recipe, one_line_errors
 from ar_omni.training.data import batches
-from ar_omni.training.loop import train
+from ar_omni.training.loop import make_accelerator, train
 from ar_omni.training.nano import assemble
 from ar_omni.training.objective import Objective
 from ar_omni.training.world.tasks import World
 
 
+@one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--recipe", type=Path, default=Path("configs/nano.yaml"))
-    parser.add_argument("--layout", type=Path, default=Path("configs/nano"), help="folder of the turn template and presets")
+    parser.add_argument("--layout", type=Path, default=Path("configs/nano"), help="turn template and presets")
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
     args = parser.parse_args()
     recipe = load_recipe(args.recipe)
     torch.manual_seed(recipe.seed)
     torch.set_float32_matmul_precision("medium")
-    accelerator = Accelerator(cpu=not torch.cuda.is_available())
+    accelerator = make_accelerator()
     world = World.load(args.work_dir)
     image, speech = (load_tokenizer(args.work_dir / f"{name}_tokenizer") for name in ("image", "speech"))
     model, processor = assemble(recipe.decoder, world, image, speech, Template.load(args.layout))
@@ -43,15 +43,16 @@ def main() -> None:
         example = processor.encode_example(messages, task, unconditional)
         return example.input_ids, example.loss_weights(recipe.loss_weights)
 
-    def save(model, step: int) -> None:
+    def save(model, state, step: int) -> None:
         folder = args.work_dir / "nano"
-        model.save_pretrained(folder)
+        model.save_pretrained(folder, state_dict=state)
         processor.save_pretrained(folder)
 
     objective = Objective(model, processor.vocabulary.image, image.embedding, recipe.objective)
-    tokens = recipe.tokens_per_batch // accelerator.num_processes
-    batch_at = batches(row, recipe.loop.steps, tokens, accelerator.num_processes, processor.vocabulary.pad_id, recipe.seed)
-    train(objective, batch_at, recipe.loop, args.work_dir, accelerator, save)
+    parts = accelerator.num_processes * recipe.loop.accumulation
+    tokens, pad_id = recipe.tokens_per_batch // parts, processor.vocabulary.pad_id
+    batch_at = batches(row, recipe.loop.steps, tokens, parts, pad_id, recipe.seed)
+    train(objective, batch_at, recipe.loop, args.work_dir, accelerator, save, seed=recipe.seed)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Turns the prepared pictures and speech into codes, once, with the trained tokenizers.
 
-    python train/tokenize_data.py --work-dir runs/nano
+    python train/tokenize_world.py --work-dir runs/nano
 """
 
 from __future__ import annotations

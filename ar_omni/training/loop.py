@@ -1,40 +1,40 @@
-"""One accelerate loop for every stage: batches by step number, gradient steps, checkpoints that resume exactly."""
+"""One accelerate loop for every stage: batches by step number, steps, checkpoints that resume exactly."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
-from torch import Tensor
+from accelerate import Accelerator, DistributedType
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from ar_omni.errors import AROmniError, InputError
+from ar_omni.training.checkpoints import Checkpoints, restore_single_file, trainable, training_state
+from ar_omni.training.logs import Averages, Log, means
 from ar_omni.training.objective import Objective
+from ar_omni.training.optimization import AveragedWeights, LoopOptions, parameter_groups
 
 Batch = dict[str, Tensor]
+OnSave = Callable[[nn.Module, Mapping[str, Tensor] | None, int], None]
+"""Called on the main process with the model, its whole state dict where the model's own holds only a part of
+it (else None), and the step."""
 
 
-@dataclass(frozen=True)
-class LoopOptions:
-    """The optimizer's settings (AdamW) and when to save."""
+def make_accelerator() -> Accelerator:
+    """bfloat16 on CUDA, float32 on a CPU, and whatever `accelerate launch` was told beside that.
 
-    steps: int
-    learning_rate: float = 1.5e-3
-    warmup: int = 200
-    decay: float = 0.25
-    """Share of the steps, at the end, over which the rate falls linearly to zero; before it is constant."""
-    weight_decay: float = 0.05
-    clip: float = 1.0
-    save_every: int = 250
-
-    def rate(self, step: int) -> float:
-        """The learning rate's factor at `step`: warm up, stay, decay."""
-        warm = min(1.0, (step + 1) / max(1, self.warmup))
-        left = (self.steps - step) / max(1.0, self.decay * self.steps)
-        return warm * min(1.0, max(0.0, left))
+    Raises:
+        InputError: an engine that this loop does not save for.
+    """
+    cuda = torch.cuda.is_available()
+    accelerator = Accelerator(cpu=not cuda, mixed_precision="bf16" if cuda else None)
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        raise InputError("expected ddp or fsdp2, got deepspeed; use a file of configs/accelerate")
+    return accelerator
 
 
 def train(
@@ -43,91 +43,156 @@ def train(
     options: LoopOptions,
     folder: Path,
     accelerator: Accelerator,
-    on_save: Callable[[torch.nn.Module, int], None] = lambda model, step: None,
+    on_save: OnSave = lambda model, state, step: None,
+    held_out: Sequence[Batch] = (),
+    seed: int = 0,
 ) -> None:
     """Runs to `options.steps`, from the newest checkpoint under `folder` if there is one.
 
-    `batch_at(step, process)` must depend on its arguments alone: that is what makes resuming exact without any
-    reader state. Sums of the loss are divided by counts over all processes, so two processes with half a batch
-    each take the step that one process takes with the whole.
+    Everything random in a step follows from its number, so resuming needs no reader's or generator's state.
+    Sums of the loss are divided by counts over all processes and batches of a step: two processes, or two
+    batches after each other, take the step that one process takes with the whole.
+
+    Args:
+        objective: the model and its loss.
+        batch_at: `(step, part) -> batch` for `processes * options.accumulation` parts a step; it must depend
+            on its arguments alone.
+        options: the optimizer's settings, and when to save.
+        folder: of the run: `checkpoints/`, `log.jsonl` and, if asked for, `tensorboard/`.
+        accelerator: the processes that train together.
+        on_save: exports the model.
+        held_out: batches whose loss is logged at each save, under the averaged weights if there are some.
+        seed: of dropout.
+
+    Raises:
+        AROmniError: a loss or gradient that is not finite, or a checkpoint that could not be written; what
+            was saved before is still there.
     """
-    optimizer = torch.optim.AdamW(_groups(objective, options), lr=options.learning_rate, betas=(0.9, 0.95), fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, options.rate)
-    wrapped, optimizer = accelerator.prepare(objective, optimizer)
-    start = _resume(folder, objective, optimizer, schedule)
-    wrapped.train()
-    bar = tqdm(range(start, options.steps), initial=start, total=options.steps, mininterval=10, disable=not accelerator.is_main_process)
-    log = _Averages()
+    if options.activation_checkpointing:
+        objective.model.gradient_checkpointing_enable({"use_reentrant": False})
+    optimizer = torch.optim.AdamW(
+        parameter_groups(objective, options.weight_decay), options.learning_rate, (0.9, 0.95), fused=True
+    )
+    wrapped, prepared = accelerator.prepare(objective, optimizer)
+    parameters = trainable(accelerator.unwrap_model(wrapped))
+    average = AveragedWeights(parameters, options.ema)
+    checkpoints = Checkpoints(folder, options.keep, accelerator)
+    start = _resume(checkpoints, parameters, optimizer, average)
+    bar = tqdm(
+        range(start, options.steps),
+        initial=start,
+        total=options.steps,
+        mininterval=10,
+        disable=not accelerator.is_main_process,
+    )
+    averages, log = Averages(), None
     for step in bar:
-        sums = wrapped(**batch_at(step, accelerator.process_index))
-        counts = accelerator.reduce({name: value.detach() for name, value in sums.items()}, reduction="sum")
-        loss = objective.total(sums, counts) * accelerator.num_processes  # the gradient is averaged over processes
-        optimizer.zero_grad(set_to_none=True)
-        accelerator.backward(loss)
-        accelerator.clip_grad_norm_(objective.parameters(), options.clip)
-        optimizer.step()
-        schedule.step()
-        log.add(counts)
+        wrapped.train()
+        _seed(seed, step, accelerator)
+        for group in optimizer.param_groups:
+            group["lr"] = options.learning_rate * options.rate(step)
+        first = accelerator.process_index * options.accumulation
+        batches = [batch_at(step, first + part) for part in range(options.accumulation)]
+        sums = _backward(wrapped, objective, batches, accelerator)
+        norm = accelerator.clip_grad_norm_(wrapped.parameters(), options.clip)
+        _check_finite(step, sums["ntp"], norm, checkpoints)
+        prepared.step()
+        prepared.zero_grad(set_to_none=True)
+        average.update()
+        averages.add(sums)
         if step % 10 == 0:
-            bar.set_postfix(log.values(), refresh=False)
-        if (step + 1) % options.save_every == 0 or step + 1 == options.steps:
-            accelerator.wait_for_everyone()
+            bar.set_postfix(averages.values(), refresh=False)
+        if (step + 1) % options.save_every and step + 1 != options.steps:
+            continue
+        checkpoints.save(step + 1, training_state(parameters, optimizer, average))
+        with average.applied():
+            wrapped.eval()
+            figures = averages.values() | evaluate(wrapped, held_out, accelerator)
+            state = _whole_state(wrapped, accelerator)
             if accelerator.is_main_process:
-                _save(folder, objective, optimizer, schedule, step + 1)
-                _record(folder, step + 1, log.values())
-                on_save(objective.model, step + 1)
+                log = log or Log(folder, options.tensorboard)
+                log.record(step + 1, figures)
+                on_save(objective.model, state, step + 1)
+        accelerator.wait_for_everyone()
     wrapped.eval()
 
 
-def _groups(objective: Objective, options: LoopOptions) -> list[dict]:
-    """Matrices decay; vectors (norms, biases) do not."""
-    parameters = [parameter for parameter in objective.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
-    vectors = [parameter for parameter in parameters if parameter.ndim < 2]
-    return [{"params": matrices, "weight_decay": options.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+@torch.no_grad()
+def evaluate(wrapped: nn.Module, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, float]:
+    """The mean losses over `batches`, which the processes share among themselves, as `held_out_...`."""
+    if not batches:
+        return {}
+    # every process takes equally many, as sharded engines need; those beyond the end weigh nothing
+    rounds = -(-len(batches) // accelerator.num_processes)
+    places = [turn * accelerator.num_processes + accelerator.process_index for turn in range(rounds)]
+    own = [batches[min(place, len(batches) - 1)] for place in places]
+    weights = [float(place < len(batches)) for place in places]
+    sums = _added(
+        {name: value * weight for name, value in wrapped(**_on(batch, accelerator)).items()}
+        for batch, weight in zip(own, weights, strict=True)
+    )
+    sums = accelerator.reduce(sums, reduction="sum")
+    return {f"held_out_{name}": value for name, value in means(_floats(sums)).items()}
 
 
-def _resume(folder: Path, objective: Objective, optimizer, schedule) -> int:
-    path = folder / "checkpoint.pt"
-    if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    objective.model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict({**schedule.state_dict(), **state["schedule"]})
-    return state["step"]
+def _backward(
+    wrapped: nn.Module, objective: Objective, batches: list[Batch], accelerator: Accelerator
+) -> dict[str, float]:
+    """Adds up the gradients of a step; the sums of its losses and counts over all processes."""
+    batches = [_on(batch, accelerator) for batch in batches]
+    counts = accelerator.reduce(_added(map(objective.counts, batches)), reduction="sum")
+    seen = []
+    for index, batch in enumerate(batches):
+        last = index == len(batches) - 1
+        with nullcontext() if last else accelerator.no_sync(wrapped):
+            sums = wrapped(**batch)
+            # gradients are averaged over processes
+            accelerator.backward(objective.total(sums, counts) * accelerator.num_processes)
+        seen.append({name: value.detach() for name, value in sums.items()})
+    return _floats(accelerator.reduce(_added(seen), reduction="sum"))
 
 
-def _save(folder: Path, objective: Objective, optimizer, schedule, step: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {
-        "step": step,
-        "model": objective.model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "schedule": {"last_epoch": schedule.state_dict()["last_epoch"]},
-    }
-    torch.save(state, folder / "checkpoint.partial")
-    (folder / "checkpoint.partial").rename(folder / "checkpoint.pt")
+def _resume(
+    checkpoints: Checkpoints, parameters: dict[str, Tensor], optimizer, average: AveragedWeights
+) -> int:
+    state = training_state(parameters, optimizer, average)
+    names = {parameter: name for name, parameter in parameters.items()}
+    order = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
+    with torch.no_grad():
+        step = checkpoints.restore(state)
+        return step or restore_single_file(checkpoints.folder.parent, state, order)
 
 
-def _record(folder: Path, step: int, values: Mapping[str, str]) -> None:
-    with (folder / "log.jsonl").open("a") as file:
-        file.write(json.dumps({"step": step, **{name: float(value) for name, value in values.items()}}) + "\n")
+def _seed(seed: int, step: int, accelerator: Accelerator) -> None:
+    torch.manual_seed((seed << 40) + step * accelerator.num_processes + accelerator.process_index)
 
 
-class _Averages:
-    """Moving averages of the loss terms, for the progress bar and the log."""
+def _check_finite(step: int, loss: float, norm: Tensor | None, checkpoints: Checkpoints) -> None:
+    if math.isfinite(loss) and (norm is None or math.isfinite(float(norm))):
+        return
+    saved = checkpoints.saved()
+    raise AROmniError(
+        f"expected finite losses and gradients, got the loss {loss} and the gradient norm {norm} at step "
+        f"{step}; {saved[-1] if saved else 'no checkpoint'} is unharmed: lower learning_rate, and start again"
+    )
 
-    def __init__(self, memory: float = 0.98) -> None:
-        self.memory, self.sums = memory, {}
 
-    def add(self, counts: Mapping[str, Tensor]) -> None:
-        for name, value in counts.items():
-            self.sums[name] = self.memory * self.sums.get(name, 0.0) + (1 - self.memory) * float(value)
+def _whole_state(wrapped: nn.Module, accelerator: Accelerator) -> dict[str, Tensor] | None:
+    """The model's state dict, gathered from processes that hold a part of it each; None where each has it."""
+    if accelerator.distributed_type != DistributedType.FSDP:
+        return None
+    state = accelerator.get_state_dict(wrapped)
+    return {name.removeprefix("model."): value for name, value in state.items()}
 
-    def values(self) -> dict[str, str]:
-        weight = self.sums["weight"]
-        terms = {"ntp": self.sums["ntp"] / weight, "accuracy": self.sums["accuracy"] / weight}
-        if self.sums["perceptual"]:
-            terms["perceptual"] = self.sums["perceptual"] / max(self.sums["images"], 1e-9)
-        return {name: f"{value:.4f}" for name, value in terms.items()}
+
+def _on(batch: Batch, accelerator: Accelerator) -> Batch:
+    return {name: value.to(accelerator.device) for name, value in batch.items()}
+
+
+def _added(parts: Iterable[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    first, *others = parts
+    return {name: sum((part[name] for part in others), value) for name, value in first.items()}
+
+
+def _floats(values: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float(value) for name, value in values.items()}

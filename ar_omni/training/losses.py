@@ -1,4 +1,4 @@
-"""The training objective: weighted next-token prediction, the perceptual alignment loss, and an optional z-loss."""
+"""The training losses: weighted next-token prediction, the perceptual alignment loss, an optional z-loss."""
 
 from __future__ import annotations
 

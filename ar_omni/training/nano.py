@@ -1,4 +1,4 @@
-"""What makes a checkpoint nano: its text units, the layout of its ids, and an untrained decoder of a shape."""
+"""What makes a checkpoint nano: its text units, the layout of its ids, and an untrained decoder."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -20,19 +21,23 @@ class ObjectiveOptions:
 
 
 class Objective(nn.Module):
-    """Wraps the model so that data-parallel training sees one module: batch in, sums of losses and counts out.
+    """Wraps the model so that data-parallel training sees one module: batch in, sums and counts out.
 
     Args:
         model: an `AROmniForCausalLM`; its `image_projector` is trained by the perceptual term.
         image_span: ids of image codes.
-        image_embedding: the frozen image codebook E, float32 (codes, dim).
+        image_embedding: the frozen image codebook E, float32 (codes, dim); only the perceptual term needs it.
         options: weights of the extra terms.
     """
 
-    def __init__(self, model, image_span: Span, image_embedding: Tensor, options: ObjectiveOptions) -> None:
+    def __init__(
+        self, model: nn.Module, image_span: Span, image_embedding: Tensor | None, options: ObjectiveOptions
+    ) -> None:
         super().__init__()
         self.model, self.image_span, self.options = model, image_span, options
         self.register_buffer("image_embedding", image_embedding, persistent=False)
+        if not options.perceptual and hasattr(model, "image_projector"):
+            model.image_projector.requires_grad_(False)
 
     def forward(self, input_ids: Tensor, loss_weights: Tensor) -> dict[str, Tensor]:
         """Undivided sums for rows of ids, int64 (B, T), and the weight of each id as a target, float (B, T).
@@ -45,7 +50,7 @@ class Objective(nn.Module):
         learned = weights > 0
         hidden, targets, weights = hidden[learned], targets[learned], weights[learned]
         logits = self.model.lm_head(hidden)
-        is_image = (targets >= self.image_span.start) & (targets < self.image_span.stop)
+        is_image = self._is_image(targets)
         sums = {
             "ntp": weighted_ntp_loss(logits, targets, weights),
             "weight": weights.sum(),
@@ -63,9 +68,18 @@ class Objective(nn.Module):
             sums["z"] = z_loss(logits, weights)
         return sums
 
+    def counts(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What `total` divides by, from the batch alone: `weight` and `images` as in `forward`."""
+        targets, weights = batch["input_ids"][:, 1:], batch["loss_weights"][:, 1:]
+        return {"weight": weights.sum(), "images": (self._is_image(targets) & (weights > 0)).sum().float()}
+
+    def _is_image(self, ids: Tensor) -> Tensor:
+        return (ids >= self.image_span.start) & (ids < self.image_span.stop)
+
     def total(self, sums: dict[str, Tensor], counts: dict[str, Tensor]) -> Tensor:
-        """The scalar to minimise: each sum over its count, where `counts` may span processes and micro-batches."""
-        loss = sums["ntp"] / counts["weight"] + self.options.z * sums["z"] / counts["weight"]
+        """The scalar to minimise: each sum over its count, where `counts` may span processes and batches."""
+        weight = counts["weight"].clamp(min=1e-8)
+        loss = sums["ntp"] / weight + self.options.z * sums["z"] / weight
         return loss + self.options.perceptual * sums["perceptual"] / counts["images"].clamp(min=1)
 
 

@@ -1,0 +1,126 @@
+"""What a training needs to go on exactly, each process writing its part, whole or not at all."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.distributed import checkpoint as distributed_checkpoint
+
+from ar_omni.errors import AROmniError, CheckpointError
+from ar_omni.training.optimization import AveragedWeights
+
+_NAME = re.compile(r"step-(\d{8})")
+
+
+class Checkpoints:
+    """The folder `checkpoints/` of a run, with one `step-........` for each of the newest steps saved.
+
+    Only trainable weights are kept: what is frozen comes from the model that the run began with. Everything
+    else of a step follows from its number: its batches, its learning rate and its random numbers.
+
+    Args:
+        folder: of the run.
+        keep: how many steps to keep.
+        accelerator: the processes that save and load together.
+    """
+
+    def __init__(self, folder: Path, keep: int, accelerator: Accelerator) -> None:
+        self.folder, self.keep, self.accelerator = folder / "checkpoints", keep, accelerator
+
+    def saved(self) -> list[Path]:
+        """Whole checkpoints, the oldest first."""
+        return sorted(path for path in self.folder.glob("step-*") if _NAME.fullmatch(path.name))
+
+    def save(self, step: int, state: dict[str, Tensor]) -> None:
+        """Writes `state`, then removes checkpoints beyond `keep`.
+
+        Raises:
+            AROmniError: it could not be written, such as on a full disk; older checkpoints are still there.
+        """
+        target = self.folder / f"step-{step:08d}"
+        partial = target.with_suffix(".partial")
+        if self.accelerator.is_main_process:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+        self.accelerator.wait_for_everyone()
+        try:
+            distributed_checkpoint.save(state, checkpoint_id=partial)
+        except Exception as error:  # the writer raises errors of several kinds
+            shutil.rmtree(partial, ignore_errors=True)
+            raise AROmniError(
+                f"expected room for a checkpoint in {self.folder}, got {_reason(error)}; the step before is "
+                "still there: free some room and start again"
+            ) from error
+        if self.accelerator.is_main_process:
+            shutil.rmtree(target, ignore_errors=True)
+            partial.rename(target)
+            for old in self.saved()[: -self.keep]:
+                shutil.rmtree(old)
+        self.accelerator.wait_for_everyone()
+
+    def restore(self, state: dict[str, Tensor]) -> int:
+        """Reads the newest checkpoint into the tensors of `state`; its step, or 0 if there is none.
+
+        Raises:
+            CheckpointError: a checkpoint of another model or recipe, or a damaged one.
+        """
+        saved = self.saved()
+        if not saved:
+            return 0
+        try:
+            distributed_checkpoint.load(state, checkpoint_id=saved[-1])
+        except Exception as error:  # the reader raises errors of several kinds
+            raise CheckpointError(
+                f"expected a checkpoint of this recipe in {saved[-1]}, got {_reason(error)}; delete it to "
+                "go on from the one before, or choose another work folder"
+            ) from error
+        return int(_NAME.fullmatch(saved[-1].name)[1])
+
+
+def training_state(
+    parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer, average: AveragedWeights
+) -> dict[str, Tensor]:
+    """Name -> tensor of everything that the steps change; what AdamW has not made yet is made, with zeros."""
+    state = {f"average/{name}": value for name, value in average.values.items()}
+    for name, parameter in parameters.items():
+        moments = optimizer.state[parameter]
+        if not moments:
+            moments["step"] = torch.zeros((), device=parameter.device)
+            moments["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+            moments["exp_avg_sq"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+        state[f"weights/{name}"] = parameter.detach()
+        state |= {f"optimizer/{name}/{key}": value for key, value in moments.items()}
+    return state
+
+
+def trainable(module: nn.Module) -> dict[str, Tensor]:
+    """Name -> parameter of those that are trained, tied ones once."""
+    return {name: value for name, value in module.named_parameters() if value.requires_grad}
+
+
+def restore_single_file(folder: Path, state: dict[str, Tensor], order: list[str]) -> int:
+    """Reads a `checkpoint.pt` of weights and AdamW's moments in one file; its step, or 0 if there is none.
+
+    Args:
+        folder: of the run.
+        state: of `training_state`, to be filled.
+        order: names of the parameters in the optimizer's order.
+    """
+    path = folder / "checkpoint.pt"
+    if not path.exists():
+        return 0
+    saved = torch.load(path, weights_only=True)
+    for index, name in enumerate(order):
+        state[f"weights/{name}"].copy_(saved["model"][name.removeprefix("model.")])
+        for key, value in saved["optimizer"]["state"][index].items():
+            state[f"optimizer/{name}/{key}"].copy_(value)
+    return saved["step"]
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]

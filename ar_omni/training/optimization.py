@@ -1,0 +1,110 @@
+"""How weights are changed: the optimizer's groups, the schedules of its rate, and averaged weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ar_omni.errors import InputError
+
+
+@dataclass(frozen=True)
+class LoopOptions:
+    """The optimizer's settings (AdamW), and what the loop does beside steps."""
+
+    steps: int
+    learning_rate: float = 1.5e-3
+    schedule: str = "constant"
+    """After the warmup: "constant" (until the decay), "linear" or "cosine" to zero."""
+    warmup: int = 200
+    decay: float = 0.25
+    """With "constant": share of the steps, at the end, over which the rate falls linearly to zero."""
+    weight_decay: float = 0.05
+    clip: float = 1.0
+    accumulation: int = 1
+    """Batches that each process adds up to one step."""
+    activation_checkpointing: bool = False
+    """Compute activations again on the way back: about a third more time for far less memory."""
+    ema: float = 0.0
+    """Decay of averaged weights, such as 0.999, which are exported and evaluated instead; 0: none."""
+    save_every: int = 250
+    keep: int = 2
+    """Checkpoints to keep, the newest ones."""
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if self.schedule not in SCHEDULES:
+            raise InputError(f"expected a schedule of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+        for name in ("steps", "accumulation", "save_every", "keep"):
+            if getattr(self, name) < 1:
+                raise InputError(f"expected {name} to be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.ema < 1:
+            raise InputError(f"expected ema in [0, 1), got {self.ema}")
+
+    def rate(self, step: int) -> float:
+        """The learning rate's factor at `step`, in [0, 1]."""
+        warm = min(1.0, (step + 1) / max(1, self.warmup))
+        return warm * SCHEDULES[self.schedule](self, step)
+
+
+def _constant(options: LoopOptions, step: int) -> float:
+    return min(1.0, max(0.0, (options.steps - step) / max(1.0, options.decay * options.steps)))
+
+
+def _left(options: LoopOptions, step: int) -> float:
+    """The share of the steps after the warmup that is still to come."""
+    return min(1.0, (options.steps - step) / max(1, options.steps - options.warmup))
+
+
+SCHEDULES: Mapping[str, Callable[[LoopOptions, int], float]] = {
+    "constant": _constant,
+    "linear": _left,
+    "cosine": lambda options, step: 0.5 - 0.5 * math.cos(math.pi * _left(options, step)),
+}
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
+    """Trainable matrices decay; vectors (norms, biases) do not."""
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
+    vectors = [parameter for parameter in parameters if parameter.ndim < 2]
+    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+
+
+class AveragedWeights:
+    """The exponential moving average of parameters, in float32.
+
+    Args:
+        parameters: name -> parameter.
+        decay: in [0, 1): how much of the average stays at each step; 0 keeps no average.
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor], decay: float) -> None:
+        self.decay, self._parameters = decay, parameters if decay else {}
+        self.values = {name: value.detach().clone().float() for name, value in self._parameters.items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Moves the average towards the parameters as they are now."""
+        for name, value in self.values.items():
+            value.lerp_(self._parameters[name].float(), 1 - self.decay)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Inside, the parameters have the averaged values."""
+        kept = {name: value.detach().clone() for name, value in self._parameters.items()}
+        self._copy(self.values)
+        try:
+            yield
+        finally:
+            self._copy(kept)
+
+    @torch.no_grad()
+    def _copy(self, values: Mapping[str, Tensor]) -> None:
+        for name, parameter in self._parameters.items():
+            parameter.copy_(values[name])
