@@ -1,6 +1,6 @@
 """Turns the prepared pictures and speech into codes, once, with the trained tokenizers.
 
-    python train/tokenize_world.py --work-dir runs/nano
+python train/tokenize_world.py --work-dir runs/nano
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ar_omni.media import Audio
 from ar_omni.tokenizers import load_tokenizer
-from ar_omni.training.world.voices import SAMPLE_RATE, load_shard
+from ar_omni.training.world.voices import SAMPLE_RATE, load_shard, word_ends
 
 
 def main() -> None:
@@ -25,20 +25,27 @@ def main() -> None:
     torch.set_float32_matmul_precision("medium")
     speech = load_tokenizer(work_dir / "speech_tokenizer")
     image = load_tokenizer(work_dir / "image_tokenizer")
-    texts, codes = [], []
+    texts, codes, words = [], [], []
     for path in tqdm(sorted((work_dir / "speech/train").glob("*.npz")), desc="speech"):
         for item in load_shard(path):
             texts.append(item.text.lower())
             codes.append(speech.encode(Audio(item.samples.astype(np.float32) / 32768, SAMPLE_RATE)))
+            ends = [round(end / speech.hop_length) for end in word_ends(item)]
+            words.append(ends if len(ends) == len(item.text.split()) else [])
     with np.load(work_dir / f"pictures-{image.image_size}.npz") as data:
         drawn = data["pictures"]
-    pictures = [[image.encode(Image.fromarray(styled)) for styled in concept] for concept in tqdm(drawn, desc="pictures")]
+    pictures = [
+        [image.encode(Image.fromarray(styled)) for styled in concept]
+        for concept in tqdm(drawn, desc="pictures")
+    ]
     partial = work_dir / "codes.partial.npz"
     np.savez_compressed(
         partial,
         texts=np.array(texts),
         lengths=np.array([len(row) for row in codes]),
         speech=np.concatenate(codes).astype(np.int16),
+        word_counts=np.array([len(ends) for ends in words]),
+        word_ends=np.array([end for ends in words for end in ends]),
         pictures=np.array(pictures, dtype=np.int16),
     )
     partial.rename(work_dir / "codes.npz")

@@ -39,11 +39,15 @@ SHARES = {
 
 @dataclass(frozen=True)
 class World:
-    """Tokenized material: `speech` maps a text to its codes, `pictures` is (concepts, styles, codes)."""
+    """Tokenized material: `speech` maps a text to its codes, `pictures` is (concepts, styles, codes).
+
+    `word_ends` maps a text to the code after each of its words; texts whose words run together are not in it.
+    """
 
     concepts: tuple[Concept, ...]
     pictures: np.ndarray
     speech: dict[str, np.ndarray]
+    word_ends: dict[str, list[int]]
 
     @classmethod
     def load(cls, folder: Path) -> World:
@@ -51,8 +55,13 @@ class World:
         rows = json.loads((folder / "concepts.json").read_text())
         concepts = tuple(Concept(**{**row, "tags": tuple(row["tags"])}) for row in rows)
         with np.load(folder / "codes.npz", allow_pickle=False) as data:
+            texts = data["texts"].tolist()
             pieces = np.split(data["speech"], np.cumsum(data["lengths"])[:-1])
-            return cls(concepts, data["pictures"], dict(zip(data["texts"].tolist(), pieces, strict=True)))
+            ends = np.split(data["word_ends"], np.cumsum(data["word_counts"])[:-1])
+            spoken = {text: (codes, row) for text, codes, row in zip(texts, pieces, ends, strict=True)}
+            speech = {text: codes for text, (codes, _) in spoken.items()}
+            word_ends = {text: row.tolist() for text, (_, row) in spoken.items() if len(row)}
+            return cls(concepts, data["pictures"], speech, word_ends)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -71,6 +80,19 @@ class World:
         """A spoken text from the curriculum's part that `progress` has reached: all of it after half way."""
         reach = min(1.0, 0.4 + 1.2 * progress)
         return self.lines[int(rng.random() * reach * len(self.lines))]
+
+    def run(self, rng: random.Random, longest: int = 5) -> tuple[str, np.ndarray]:
+        """A run of 1 to `longest` words out of any text, and the codes that speak it."""
+        text = rng.choice(self._split)
+        words, ends = text.split(), self.word_ends[text]
+        length = rng.randint(1, min(longest, len(words)))
+        first = rng.randint(0, len(words) - length)
+        start = ends[first - 1] if first else 0
+        return " ".join(words[first : first + length]), self.speech[text][start : ends[first + length - 1]]
+
+    @cached_property
+    def _split(self) -> list[str]:
+        return sorted(self.word_ends)
 
     def pair(self, rng: random.Random) -> tuple[int, str]:
         """A concept's index and a style that it may be trained in."""
@@ -104,13 +126,15 @@ def _transcribe(world: World, rng: random.Random, progress: float) -> Conversati
     return _turns([audio], [{"type": "transcript", "text": text}]), "transcribe"
 
 
-def _reading(world: World, rng: random.Random, progress: float, joined: float = 0.25) -> tuple[str, dict]:
-    """A text and its speech; a share of them is two texts in a row, so that none is learned by heart."""
-    lines = [world.line(rng, progress)]
-    if rng.random() < joined:
-        lines.append(world.line(rng, progress))
-    codes = [code for line in lines for code in world.speech[line].tolist()]
-    return " ".join(lines), {"type": "audio", "codes": codes}
+def _reading(world: World, rng: random.Random, progress: float, spliced: float = 0.5) -> tuple[str, dict]:
+    """A text and its speech; most are runs of words spliced from several, so that none is learned by heart."""
+    if rng.random() < spliced:
+        runs = [world.run(rng) for _ in range(rng.randint(1, 4))]
+    else:
+        line = world.line(rng, progress)
+        runs = [(line, world.speech[line])]
+    codes = np.concatenate([codes for _, codes in runs])
+    return " ".join(text for text, _ in runs), {"type": "audio", "codes": codes.tolist()}
 
 
 def _draw(world: World, rng: random.Random, _: float) -> Conversation:

@@ -11,6 +11,8 @@ import numpy as np
 import soxr
 
 SAMPLE_RATE = 24_000
+BREAKS = frozenset(" ^$")
+PUNCTUATION = frozenset(".,?!;:")
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,6 +23,21 @@ class Utterance:
     samples: np.ndarray
     phonemes: tuple[str, ...]
     ends: np.ndarray
+
+
+def word_ends(utterance: Utterance) -> list[int]:
+    """The sample at which each spoken word ends; fewer words than written where the voice runs two together."""
+    ends: list[int] = []
+    inside = False
+    for phoneme, end in zip(utterance.phonemes, utterance.ends.tolist(), strict=True):
+        if phoneme not in BREAKS:
+            inside = inside or phoneme not in PUNCTUATION
+        elif inside:
+            ends.append(end)
+            inside = False
+        elif ends:
+            ends[-1] = end
+    return ends
 
 
 class PiperSpeaker:
