@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ar_omni import streaming
 from ar_omni.decoding import Sequence as Cached
 from ar_omni.events import Event
 from ar_omni.planning import Request, plan_turn
@@ -22,10 +21,14 @@ class Chat:
     Args:
         omni: the checkpoint.
         task: name of the preset and of the template.
+        run: what decodes a planned turn; by default `omni` does, one turn at a time.
     """
 
-    def __init__(self, omni: AROmni, task: str = "chat"):
+    def __init__(
+        self, omni: AROmni, task: str = "chat", run: Callable[[Turn], Iterator[Event]] | None = None
+    ):
         self.omni, self.task = omni, task
+        self._run = run or omni.run
         self._sequence = Cached([])
         self._starts: list[int] = []
         self._running: Iterator[Event] | None = None
@@ -69,8 +72,7 @@ class Chat:
     def _reply(self, turn: Turn) -> Iterator[Event]:
         start = len(self._sequence.ids)
         try:
-            for _, event in streaming.stream(self.omni.network, self.omni.processor, [turn]):
-                yield event
+            yield from self._run(turn)
         finally:
             self._settle(turn, start)
 

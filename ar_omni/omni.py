@@ -20,7 +20,7 @@ from ar_omni.media import Audio
 from ar_omni.planning import Request, as_messages, plan_turn
 from ar_omni.processing import Message, Processor
 from ar_omni.quantization import check_scheme
-from ar_omni.streaming import Reply, collect
+from ar_omni.streaming import Reply, Turn, collect
 
 if TYPE_CHECKING:
     import torch
@@ -144,7 +144,10 @@ class AROmni:
             UnsupportedOutputError: an output that the checkpoint was not trained for.
         """
         request = Request(outputs, task, max_new_tokens, seed, previews, overrides)
-        turn = plan_turn(self, as_messages(prompt), request)
+        return self.run(plan_turn(self, as_messages(prompt), request))
+
+    def run(self, turn: Turn) -> Iterator[Event]:
+        """Decode one planned turn."""
         return (event for _, event in streaming.stream(self.network, self.processor, [turn]))
 
     def stream_batch(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -222,25 +223,55 @@ class _Meter:
         )
 
 
+class Stopwatch:
+    """Seconds since it was made, without those of pauses."""
+
+    def __init__(self) -> None:
+        self._started = perf_counter()
+
+    def now(self) -> float:
+        return perf_counter() - self._started
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        since = perf_counter()
+        try:
+            yield
+        finally:
+            self._started += perf_counter() - since
+
+
+class Narration:
+    """The events of one turn, token by token, its `TurnEnd` last. Making it begins the turn.
+
+    Args:
+        processor: of the checkpoint.
+        turn: its sequence gets the prompt.
+        watch: times it.
+    """
+
+    def __init__(self, processor: Processor, turn: Turn, watch: Stopwatch):
+        turn.row.sequence.ids += turn.prompt
+        self._meter, self._watch = _Meter(turn), watch
+        self._assembler = Assembler(processor, turn.previews)
+
+    def push(self, token: Token) -> Iterator[Event]:
+        self._meter.token(self._watch.now())
+        for event in self._assembler.push(token):
+            self._meter.event(event, self._watch.now())
+            yield event
+        if token.state is State.END:
+            yield TurnEnd(self._meter.stats(self._watch.now()))
+
+
 def stream(network: Network, processor: Processor, turns: list[Turn]) -> Iterator[tuple[int, Event]]:
     """Decode a batch: (index of the turn, event) as they happen, each turn's `TurnEnd` last."""
-    for turn in turns:
-        turn.row.sequence.ids += turn.prompt
-    meters = [_Meter(turn) for turn in turns]
-    assemblers = [Assembler(processor, turn.previews) for turn in turns]
-    started = perf_counter()
+    watch = Stopwatch()
+    narrations = [Narration(processor, turn, watch) for turn in turns]
     for token in decode(network, [turn.row for turn in turns]):
-        index, meter = token.row, meters[token.row]
-        meter.token(perf_counter() - started)
-        for event in assemblers[index].push(token):
-            meter.event(event, perf_counter() - started)
-            paused = perf_counter()
-            yield index, event
-            started += perf_counter() - paused
-        if token.state is State.END:
-            paused = perf_counter()
-            yield index, TurnEnd(meter.stats(paused - started))
-            started += perf_counter() - paused
+        for event in narrations[token.row].push(token):
+            with watch.paused():
+                yield token.row, event
 
 
 @dataclass(frozen=True)

@@ -50,16 +50,25 @@ def decode(network: Network, rows: Seq[Row]) -> Iterator[Token]:
     """
     active = list(enumerate(rows))
     while active:
-        for index, row in active:
-            yield from _forced(index, row)
+        yield from step(network, active)
         active = [(index, row) for index, row in active if not row.controller.done]
-        sequences = [sequence for _, row in active for sequence in (row.sequence, *row.guidance.branches)]
-        hidden = network.forward(sequences) if sequences else None
-        start = 0
-        for index, row in active:
-            stop = start + 1 + len(row.guidance.branches)
-            yield _emit(index, row, choose(network, row, hidden[start:stop]))
-            start = stop
+
+
+def step(network: Network, active: Seq[tuple[int, Row]]) -> Iterator[Token]:
+    """One chosen id of each (index, row), and before it all that leave no choice.
+
+    Between steps rows may come and go: `decode` is steps over the rows that are left of one batch.
+    """
+    for index, row in active:
+        yield from _forced(index, row)
+    choosing = [(index, row) for index, row in active if not row.controller.done]
+    sequences = [sequence for _, row in choosing for sequence in (row.sequence, *row.guidance.branches)]
+    hidden = network.forward(sequences) if sequences else None
+    start = 0
+    for index, row in choosing:
+        stop = start + 1 + len(row.guidance.branches)
+        yield _emit(index, row, choose(network, row, hidden[start:stop]))
+        start = stop
 
 
 @torch.inference_mode()
