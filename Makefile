@@ -44,7 +44,7 @@ pages: .venv/installed-dev
 
 .venv/installed-dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) ".[dev,train,eval]"
+	$(INSTALL) ".[dev,train,eval,serve]"
 	touch $@ .venv/installed
 
 clean:

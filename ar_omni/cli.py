@@ -104,7 +104,25 @@ COMMANDS = (
         ),
     ),
     Command("app", "ar_omni.app:main", "the chat app in the browser", _SERVED),
-    Command("serve", "ar_omni.serve:main", "an HTTP server", _SERVED),
+    Command(
+        "serve",
+        "ar_omni.serving.command:main",
+        "an HTTP server that OpenAI's clients can use",
+        (
+            *_SERVED,
+            _flag(
+                "--api-key", metavar="K", help="what clients must send (default: $AR_OMNI_API_KEY, or none)"
+            ),
+            _flag("--slots", type=int, default=8, metavar="N", help="replies at once (default: 8)"),
+            _flag("--queue", type=int, default=32, metavar="N", help="replies that may wait (default: 32)"),
+            _flag("--sessions", type=int, default=32, metavar="N", help="open WebSockets (default: 32)"),
+            _flag("--max-body-mb", type=int, default=32, metavar="N", help="size of a request (default: 32)"),
+            _flag("--timeout", type=float, default=300, metavar="S", help="seconds a reply (default: 300)"),
+            _flag("--grace", type=float, default=30, metavar="S", help="seconds to end in (default: 30)"),
+            _flag("--ssl-certfile", metavar="F", help="serve HTTPS with this certificate"),
+            _flag("--ssl-keyfile", metavar="F", help="and this key"),
+        ),
+    ),
     Command(
         "evaluate",
         "ar_omni.commands:evaluate",

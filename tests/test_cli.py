@@ -156,7 +156,7 @@ def test_interrupting_is_status_130(here, monkeypatch):
 
 
 def test_later_commands_say_so(here, capsys):
-    assert cli.main(["serve"]) == 2
+    assert cli.main(["bench"]) == 2
     assert "later release" in capsys.readouterr().err
 
 

@@ -51,7 +51,7 @@ class SlowError(AROmniError):
 
 @dataclass(eq=False)
 class _Ticket:
-    """A reply that someone reads; `narration` from when it has a place in the batch, `left` once it has none."""
+    """A reply that someone reads: in the batch once it has a `narration`, and out of it when `left` is set."""
 
     turn: Turn
     since: float
@@ -75,7 +75,7 @@ class Engine:
     def __init__(self, omni: AROmni, slots: int = 8, room: int = 32, limit_s: float = 300.0):
         self.omni, self.slots, self.room, self.limit_s = omni, slots, room, limit_s
         self.counts: Counter[str] = Counter()
-        """Replies started, finished, cancelled and failed; tokens, and seconds of speech, of those finished."""
+        """Replies started, finished, cancelled, failed; tokens and seconds of speech of those finished."""
         self._changed = threading.Condition()
         self._waiting: deque[_Ticket] = deque()
         self._active: list[_Ticket] = []
