@@ -127,7 +127,7 @@ def _transcribe(world: World, rng: random.Random, progress: float) -> Conversati
 
 
 def _reading(world: World, rng: random.Random, progress: float, spliced: float = 0.5) -> tuple[str, dict]:
-    """A text and its speech; most are runs of words spliced from several, so that none is learned by heart."""
+    """A text and its speech; half are runs of words spliced from several: none is learned by heart."""
     if rng.random() < spliced:
         runs = [world.run(rng) for _ in range(rng.randint(1, 4))]
     else:
