@@ -165,9 +165,8 @@ def _show(world: World, rng: random.Random, _: float) -> Conversation:
     if spoken and rng.random() < 0.7:
         request, style = rng.choice(spoken)
         user, answer = [world.audio(request)], [{"type": "transcript", "text": request}, *answer]
-    return _turns(
-        user, [*answer, world.picture(index, style), *_aloud(world, rng, show_reply(concept))]
-    ), "chat"
+    drawn = [world.picture(index, style)] if rng.random() < 0.85 else []  # words alone can be asked for
+    return _turns(user, [*answer, *_aloud(world, rng, show_reply(concept)), *drawn]), "chat"
 
 
 def _name(world: World, rng: random.Random, _: float) -> Conversation:
