@@ -117,19 +117,19 @@ def _turns(user: list[dict], assistant: list[dict]) -> list[dict]:
 
 
 def _speak(world: World, rng: random.Random, progress: float) -> Conversation:
-    text, audio = _reading(world, rng, progress)
+    text, audio = _reading(world, rng, progress, spliced=0.7)
     return _turns([_text(text)], [audio]), "speak"
 
 
 def _transcribe(world: World, rng: random.Random, progress: float) -> Conversation:
-    text, audio = _reading(world, rng, progress)
+    text, audio = _reading(world, rng, progress, spliced=0.5)
     return _turns([audio], [{"type": "transcript", "text": text}]), "transcribe"
 
 
-def _reading(world: World, rng: random.Random, progress: float, spliced: float = 0.5) -> tuple[str, dict]:
-    """A text and its speech; half are runs of words spliced from several: none is learned by heart."""
+def _reading(world: World, rng: random.Random, progress: float, spliced: float) -> tuple[str, dict]:
+    """A text and its speech; a share is spliced from one to three runs of words: none is learned by heart."""
     if rng.random() < spliced:
-        runs = [world.run(rng) for _ in range(rng.randint(1, 4))]
+        runs = [world.run(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 3)))]
     else:
         line = world.line(rng, progress)
         runs = [(line, world.speech[line])]
