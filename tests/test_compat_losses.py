@@ -6,8 +6,8 @@ import pytest
 import torch
 from goldens import arrays, golden, values
 
-from ar_omni.tensor_files import load_pickle
 from ar_omni.errors import InputError
+from ar_omni.tensor_files import load_pickle
 from ar_omni.training import compat
 
 EOS, BOI, IMAGE_START = 2, 8197, 4
