@@ -29,6 +29,7 @@ nano: .venv/installed-dev
 	$(BIN)/python train/speech_tokenizer.py
 	$(BIN)/python train/tokenize_world.py
 	$(BIN)/torchrun --nproc_per_node 2 train/pretrain.py
+	$(BIN)/python train/bundle.py
 	$(BIN)/python train/held_out.py
 
 evaluate: .venv/installed-dev

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ar_omni.decoding import Sequence as Cached
 from ar_omni.events import Event
+from ar_omni.messages import check_parts
 from ar_omni.planning import Request, plan_turn
-from ar_omni.processing import check_parts
 from ar_omni.streaming import Reply, Turn, collect
 
 if TYPE_CHECKING:

@@ -134,6 +134,18 @@ COMMANDS = (
             _flag("--markdown", action="store_true", help="print the table as Markdown"),
         ),
     ),
+    Command(
+        "data",
+        "ar_omni.inspection:main",
+        "look into token shards for training: decoded rows with their loss weights",
+        (
+            _flag("action", choices=("inspect",), help="what to do with them"),
+            _flag("shard", metavar="SHARD", help="a Parquet file, or a quoted glob pattern of several"),
+            _flag("--rows", type=int, default=5, metavar="N", help="how many to show (default: 5)"),
+            _flag("--recipe", metavar="FILE.yaml", help="show the loss weights of this recipe"),
+            _flag("--html", metavar="FILE.html", help="also write a page with the pictures and the speech"),
+        ),
+    ),
     Command("bench", "ar_omni.bench:main", "speed of prefill, decoding and streaming"),
     Command(
         "doctor",

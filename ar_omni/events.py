@@ -1,8 +1,8 @@
 """What a stream yields: plain values, in the order in which they happen.
 
 SegmentStart("transcript"), TranscriptDelta..., SegmentEnd, SegmentStart("text"), TextDelta..., SegmentEnd,
-SegmentStart("image"), ImageProgress..., ImageReady, SegmentEnd,
 SegmentStart("speech"), SpeechChunk..., SegmentEnd,
+SegmentStart("image"), ImageProgress..., ImageReady, SegmentEnd,
 TurnEnd
 """
 

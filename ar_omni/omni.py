@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ar_omni import streaming
+from ar_omni.adapters import Adapters
 from ar_omni.chat import Chat
 from ar_omni.checkpoint import find_checkpoint
 from ar_omni.decoding import Network, Options, load_presets, save_presets
@@ -49,6 +50,7 @@ class AROmni:
         self.network = network
         self.processor = processor
         self.presets = dict(presets or {})
+        self.adapters = Adapters(self)
         self._folder = folder
         self._model: AROmniForCausalLM | None = None
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ar_omni.decoding import Controller, Guidance, Options, Row, Sampler, plan_reply
 from ar_omni.decoding import Sequence as Cached
 from ar_omni.errors import InputError, UnsupportedOutputError
-from ar_omni.processing import Message, Processor, check_messages
+from ar_omni.messages import Message, check_messages
+from ar_omni.processing import Processor
 from ar_omni.streaming import Turn
 
 if TYPE_CHECKING:

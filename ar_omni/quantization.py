@@ -18,6 +18,8 @@ SCHEMES = {"int8": 8, "int4": 4}
 GROUPS = (128, 64, 32)
 BITS_PER_WEIGHT = {"int8": 8 + 16 / 4096, "int4": 4 + 32 / GROUPS[0]}
 """Scales and offsets included, at the widths of a 7B model."""
+PIECE_ROWS = 512
+"""Rows quantized at a time, so that what lies between stays small; torch packs blocks of fewer rows."""
 CPU_ROWS = 16
 """torch's 4-bit CPU kernel takes output widths that are a multiple of this."""
 
@@ -60,11 +62,8 @@ class Int8Linear(nn.Module):
 
     def __init__(self, weight: Tensor, bias: Tensor | None = None):
         super().__init__()
-        scales = weight.abs().amax(dim=1).float().clamp(min=1e-8) / 127
-        scales = scales.to(torch.bfloat16)
-        values = (weight / scales[:, None].to(weight.dtype)).round().clamp(-127, 127)
-        self.values = nn.Buffer(values.to(torch.int8).contiguous())
-        self.scales = nn.Buffer(scales)
+        pieces = [_eight_bits(rows) for rows in weight.split(PIECE_ROWS)]
+        self.values, self.scales = (nn.Buffer(torch.cat(parts)) for parts in zip(*pieces, strict=True))
         self.bias = None if bias is None else nn.Buffer(bias)
 
     def weight(self, dtype: torch.dtype) -> Tensor:
@@ -86,16 +85,11 @@ class Int4Linear(nn.Module):
         super().__init__()
         outputs, inputs = weight.shape
         self.group = next(group for group in GROUPS if inputs % group == 0)
-        grouped = weight.float().view(outputs, -1, self.group)
-        low, high = grouped.amin(dim=-1), grouped.amax(dim=-1)
-        scales = ((high - low) / 15).clamp(min=1e-8).to(torch.bfloat16)
-        offsets = (low + 8 * scales.float()).to(torch.bfloat16)
-        values = (grouped - offsets.float()[..., None]) / scales.float()[..., None]
-        values = (values.round() + 8).clamp(0, 15).view(outputs, inputs).to(torch.int32)
         self.on_cpu = weight.device.type == "cpu" and outputs % CPU_ROWS == 0
-        packed = torch._convert_weight_to_int4pack_for_cpu(values, 1) if self.on_cpu else _pack(values)
-        self.values = nn.Buffer(packed)
-        self.scales = nn.Buffer(torch.stack([scales, offsets], dim=-1).transpose(0, 1).contiguous())
+        pieces = [_four_bits(rows, self.group, self.on_cpu) for rows in weight.split(PIECE_ROWS)]
+        values, scales = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+        self.values = nn.Buffer(values)
+        self.scales = nn.Buffer(scales.transpose(0, 1).contiguous())
         self.bias = None if bias is None else nn.Buffer(bias)
 
     def weight(self, dtype: torch.dtype) -> Tensor:
@@ -111,6 +105,25 @@ class Int4Linear(nn.Module):
         rows = x.flatten(0, -2).to(torch.bfloat16)
         y = torch._weight_int4pack_mm_for_cpu(rows, self.values, self.group, self.scales)
         return _shaped(y, x, self.bias)
+
+
+def _eight_bits(rows: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of a weight -> their values (n, in) and scales (n,)."""
+    scales = (rows.abs().amax(dim=1).float().clamp(min=1e-8) / 127).to(torch.bfloat16)
+    values = (rows / scales[:, None].to(rows.dtype)).round().clamp(-127, 127)
+    return values.to(torch.int8), scales
+
+
+def _four_bits(rows: Tensor, group: int, on_cpu: bool) -> tuple[Tensor, Tensor]:
+    """Rows of a weight -> their packed values, and the scale and offset of each group (n, in / group, 2)."""
+    grouped = rows.float().view(len(rows), -1, group)
+    low, high = grouped.amin(dim=-1), grouped.amax(dim=-1)
+    scales = ((high - low) / 15).clamp(min=1e-8).to(torch.bfloat16)
+    offsets = (low + 8 * scales.float()).to(torch.bfloat16)
+    values = (grouped - offsets.float()[..., None]) / scales.float()[..., None]
+    values = (values.round() + 8).clamp(0, 15).view(rows.shape).to(torch.int32)
+    packed = torch._convert_weight_to_int4pack_for_cpu(values, 1) if on_cpu else _pack(values)
+    return packed, torch.stack([scales, offsets], dim=-1)
 
 
 def _pack(values: Tensor) -> Tensor:

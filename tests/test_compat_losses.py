@@ -6,8 +6,8 @@ import pytest
 import torch
 from goldens import arrays, golden, values
 
-from ar_omni.tensor_files import load_pickle
 from ar_omni.errors import InputError
+from ar_omni.tensor_files import load_pickle
 from ar_omni.training import compat
 
 EOS, BOI, IMAGE_START = 2, 8197, 4
@@ -104,13 +104,13 @@ def tasks_of(labels):
 
 def perception(dtype=torch.float32):
     """Hidden states, logits, projector and codebook of the perceptual golden."""
+    embedding = load_pickle(golden("losses/perception.ckpt"))
     found = tensors("perception.")
     hidden = (found["hidden_q"].float() / 32).to(dtype).requires_grad_()
     logits = (found["logits_A_q"].float() / 8) @ (found["logits_W_q"].float() / 16)
     projector = torch.nn.Linear(16, 16, dtype=dtype)
     projector.weight.data = found["linear_weight"].to(dtype)
     projector.bias.data = found["linear_bias"].to(dtype)
-    embedding = load_pickle(golden("losses/perception.ckpt"))
     return found, hidden, logits, projector, embedding
 
 

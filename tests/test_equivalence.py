@@ -130,6 +130,8 @@ def test_right_padding(model_of, name):
 def test_bfloat16_stays_near(model_of, name):
     source, file, prefix = FORMATS[name]
     key = prefix.replace("fp32", "bf16") + "seq0.logits_sub"
+    if key not in arrays(file):
+        pytest.skip("the bfloat16 outputs are not here")
     with torch.inference_mode():
         logits = model_of(source, torch.bfloat16)(inputs("seq0")).logits[0].float().numpy()
     np.testing.assert_allclose(logits[:, sub_vocabulary()], arrays(file)[key], atol=0.6)

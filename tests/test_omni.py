@@ -4,12 +4,12 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from ar_omni import streaming
 from ar_omni.chat import Chat
 from ar_omni.decoding import Network, Options
 from ar_omni.errors import CheckpointError, InputError, UnsupportedOutputError
@@ -71,7 +71,7 @@ def test_stats_tell_how_it_went(omni):
     assert stats.prompt_tokens == 1 + len("what is that?") + 1
     assert stats.cached_tokens == 0
     assert stats.stop_reason in ("end", "speech limit", "speech repetition limit")
-    assert 0 < stats.prefill_s < 5
+    assert stats.prefill_s > 0
     assert 0 < stats.first_chunk_s <= stats.decode_s
     assert stats.audio_s == pytest.approx((stats.new_tokens - 3) * 600 / 24_000)
     assert stats.rtf > 0
@@ -79,11 +79,13 @@ def test_stats_tell_how_it_went(omni):
     assert (silent.first_chunk_s, silent.rtf, silent.audio_s) == (None, None, 0.0)
 
 
-def test_time_in_which_nobody_asks_is_not_counted(omni):
+def test_time_in_which_nobody_asks_is_not_counted(omni, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(streaming, "perf_counter", lambda: clock[0])
     for event in omni.stream("hi", outputs=("speech",), seed=0):
-        if isinstance(event, SpeechChunk):
-            time.sleep(0.3)
-    assert event.stats.decode_s < 0.3 * event.stats.audio_s / 0.1
+        clock[0] += 100.0
+        stats = getattr(event, "stats", None)
+    assert (stats.prefill_s, stats.decode_s, stats.rtf) == (0.0, 0.0, 0.0)
 
 
 def test_seeds(omni):

@@ -52,3 +52,12 @@ def test_model(make_model, scheme, bound):
 def test_unknown_scheme():
     with pytest.raises(InputError, match="int8 or int4"):
         check_scheme("int2")
+
+
+def test_pieces_of_rows_change_nothing(monkeypatch):
+    torch.manual_seed(0)
+    weight, x = torch.randn(1040, 128), torch.randn(3, 128)
+    pieces = [quantized_linear(weight, None, scheme)(x) for scheme in ("int8", "int4")]
+    monkeypatch.setattr("ar_omni.quantization.PIECE_ROWS", 4096)
+    whole = [quantized_linear(weight, None, scheme)(x) for scheme in ("int8", "int4")]
+    assert all(torch.equal(a, b) for a, b in zip(pieces, whole, strict=True))

@@ -66,7 +66,7 @@ class LanguageModel:
         Raises:
             CheckpointError: a tensor is missing, left over, or of another size.
         """
-        expected = _expected_shapes(config)
+        expected = expected_shapes(config)
         pieces = dict(self.pieces)
         if config.tie_word_embeddings:
             pieces.pop("lm_head.weight", None)
@@ -200,7 +200,7 @@ def _hf_files(folder: Path, trust_pickle: bool) -> list[TensorFile]:
     return [TensorFile(folder / name, trust_pickle) for name in names]
 
 
-def _expected_shapes(config: AROmniConfig) -> Mapping[str, tuple[int, ...]]:
+def expected_shapes(config: AROmniConfig) -> Mapping[str, tuple[int, ...]]:
     """Names and shapes of our model's tensors, in order, without making them."""
     from ar_omni.modeling import AROmniForCausalLM
 

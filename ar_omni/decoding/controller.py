@@ -260,12 +260,12 @@ class Controller:
             fresh = opener in self.plan.media and self._used[opener] < self.options.max_segments
             return fresh and self.left >= least[opener]
 
-        owed = [opener for opener in self.plan.required if not self._used[opener] and open_to(opener)]
-        way_out = owed[0] if owed else end
-        given = {opener: opener if open_to(opener) else way_out for opener in OPENERS.values()}
-        given |= {"eom": way_out, "eos": way_out}
-        started = self.count or self._used
-        exits = tuple((ids[a], ids[b]) for a, b in given.items() if started or b != end)
+        openers = [opener for opener in self.plan.media if open_to(opener)]
+        owed = [opener for opener in openers if opener in self.plan.required and not self._used[opener]]
+        given = {opener: opener for opener in openers}
+        if self.count or any(self._used[opener] for opener in OPENERS.values()):  # a transcript is no answer
+            given |= dict.fromkeys(("eom", "eos"), owed[0] if owed else end)
+        exits = tuple((ids[wanted], ids[name]) for wanted, name in given.items())
         limit = self.options.text.limit
         if limit and self.count >= limit:
             self.cut = self.cut or "text limit"

@@ -51,7 +51,7 @@ class SlowError(AROmniError):
 
 @dataclass(eq=False)
 class _Ticket:
-    """A reply that someone reads: in the batch once it has a `narration`, and out of it when `left` is set."""
+    """A reply that someone reads: in the batch once it has a `narration`, out of it once `left`."""
 
     turn: Turn
     since: float

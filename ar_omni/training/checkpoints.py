@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.distributed import checkpoint as distributed_checkpoint
+from torch.distributed.checkpoint.api import CheckpointException
 
 from ar_omni.errors import AROmniError, CheckpointError
 from ar_omni.training.optimization import AveragedWeights
@@ -49,8 +53,9 @@ class Checkpoints:
             partial.mkdir(parents=True)
         self.accelerator.wait_for_everyone()
         try:
-            distributed_checkpoint.save(state, checkpoint_id=partial)
-        except Exception as error:  # the writer raises errors of several kinds
+            with _quietly():
+                distributed_checkpoint.save(state, checkpoint_id=partial)
+        except (Exception, CheckpointException) as error:  # the writer raises errors of several kinds
             shutil.rmtree(partial, ignore_errors=True)
             raise AROmniError(
                 f"expected room for a checkpoint in {self.folder}, got {_reason(error)}; the step before is "
@@ -73,8 +78,9 @@ class Checkpoints:
         if not saved:
             return 0
         try:
-            distributed_checkpoint.load(state, checkpoint_id=saved[-1])
-        except Exception as error:  # the reader raises errors of several kinds
+            with _quietly():
+                distributed_checkpoint.load(state, checkpoint_id=saved[-1])
+        except (Exception, CheckpointException) as error:  # the reader raises errors of several kinds
             raise CheckpointError(
                 f"expected a checkpoint of this recipe in {saved[-1]}, got {_reason(error)}; delete it to "
                 "go on from the one before, or choose another work folder"
@@ -120,6 +126,14 @@ def restore_single_file(folder: Path, state: dict[str, Tensor], order: list[str]
         for key, value in saved["optimizer"]["state"][index].items():
             state[f"optimizer/{name}/{key}"].copy_(value)
     return saved["step"]
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without the word that one process is one process."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        yield
 
 
 def _reason(error: Exception) -> str:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ar_omni.errors import InputError
-from ar_omni.processing import Example, Message, Processor, check_messages
+from ar_omni.messages import Message, check_messages
+from ar_omni.processing import Example, Processor
 
 PATHS = ("image", "audio")
 """Part types whose medium is a path, relative to the folder of the jsonl file."""

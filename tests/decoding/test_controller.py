@@ -130,13 +130,19 @@ def test_speech_that_was_asked_for_comes_before_the_end():
     assert states == [State.SPEECH] * 3 + [State.END]
 
 
-def test_an_output_that_was_not_asked_for_ends_the_reply_instead():
+def test_an_output_that_was_not_asked_for_is_not_legal():
     controller = Controller(V, plan_reply(("text",)), Options(), N)
     controller.push(V.text.start)
-    exits = dict(controller.rule().exits)
-    assert exits == dict.fromkeys([V.boi_id, V.boa_id, V.eom_id, V.eos_id], V.eom_id)
-    speaking = Controller(V, plan_reply(("text", "speech")), Options(), N)
-    assert dict(speaking.rule().exits)[V.boi_id] == V.boa_id
+    assert dict(controller.rule().exits) == dict.fromkeys([V.eom_id, V.eos_id], V.eom_id)
+
+
+def test_a_transcript_alone_is_no_answer():
+    controller = Controller(V, plan_reply(("text", "speech"), transcript="spoken", spoken=True), Options(), N)
+    for token_id in (V.ins_id, V.text.start, V.res_id):
+        controller.push(token_id)
+    assert dict(controller.rule().exits) == {V.boa_id: V.boa_id}
+    controller.push(V.text.start)
+    assert dict(controller.rule().exits)[V.eom_id] == V.boa_id, "speech is still owed"
 
 
 def test_forced_outputs_leave_no_choice():

@@ -1,54 +1,169 @@
-"""Training resumes exactly, batches depend on the step alone, and a recipe's wrong key names the right one."""
+"""Training resumes exactly, parts of a batch add up to the whole, and failures leave what was saved."""
 
+import json
+import math
 import random
+from types import SimpleNamespace
 
 import pytest
 import torch
 from accelerate import Accelerator
+from torch.distributed import checkpoint as distributed_checkpoint
 
-from ar_omni.errors import InputError
-from ar_omni.training.arguments import load_recipe
+from ar_omni.errors import AROmniError, CheckpointError, InputError
+from ar_omni.training.checkpoints import Checkpoints
 from ar_omni.training.data import batches
-from ar_omni.training.loop import LoopOptions, train
-from ar_omni.training.objective import Objective, ObjectiveOptions
+from ar_omni.training.loop import train
+from ar_omni.training.objective import Objective, ObjectiveOptions, pad_rows
+from ar_omni.training.optimization import LoopOptions
+
+STEPS = 12
 
 
 def _row(vocabulary):
     def row(rng: random.Random, progress: float):
         ids = [vocabulary.bos_id, *(rng.randrange(16, vocabulary.size) for _ in range(rng.randint(3, 30)))]
-        return ids, [1.0] * len(ids)
+        return ids, [rng.choice((0.0, 1.0, 2.0)) for _ in ids]
 
     return row
 
 
-def _run(make_model, vocabulary, folder, *stops):
-    """Trains to each of `stops` in turn, each time from a fresh model and the checkpoint on disk."""
-    for steps in stops:
-        objective = Objective(make_model(), vocabulary.image, torch.zeros(len(vocabulary.image), 8), ObjectiveOptions())
-        options = LoopOptions(steps=12, save_every=steps, warmup=2)
-        batch_at = batches(_row(vocabulary), 12, 64, 1, vocabulary.pad_id)
-
-        class Killed(Exception):
-            pass
-
-        def kill(model, step, steps=steps):
-            if step == steps < 12:
-                raise Killed
-
-        try:
-            train(objective, batch_at, options, folder, Accelerator(cpu=True), kill)
-        except Killed:
-            continue
-    return objective.model.state_dict()
+class _Killed(Exception):
+    pass
 
 
-def test_a_killed_run_ends_with_the_same_weights(make_model, vocabulary, tmp_path):
-    whole = _run(make_model, vocabulary, tmp_path / "whole", 12)
-    resumed = _run(make_model, vocabulary, tmp_path / "resumed", 5, 12)
-    untrained = make_model().state_dict()
+@pytest.fixture
+def run(make_model, vocabulary, tmp_path):
+    """`run(*stops, parts=1, ...)`: trains to each of `stops`, each time from a fresh model."""
+
+    def start(
+        *stops, name="run", parts=1, batch_at=None, model=make_model, held_out=(), dropout=0.0, **options
+    ):
+        options = LoopOptions(
+            **{"steps": STEPS, "warmup": 2, "learning_rate": 1e-2, "save_every": 5} | options
+        )
+        batch_at = batch_at or batches(_row(vocabulary), STEPS, 64, parts, vocabulary.pad_id)
+        for stop in stops or (STEPS,):
+            trained = model(image_embedding_dim=8, attention_dropout=dropout)
+            embedding = torch.ones(len(vocabulary.image), 8)
+            objective = Objective(trained, vocabulary.image, embedding, ObjectiveOptions(0.01, 0.01))
+
+            def kill(model, state, step, stop=stop):
+                if step == stop < STEPS:
+                    raise _Killed
+
+            try:
+                train(objective, batch_at, options, tmp_path / name, Accelerator(cpu=True), kill, held_out)
+            except _Killed:
+                continue
+        return objective.model.state_dict()
+
+    return start
+
+
+def _same(first, second, **tolerance):
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], **{"rtol": 0, "atol": 0} | tolerance, msg=name)
+
+
+def test_a_killed_run_ends_with_the_same_weights(run, make_model):
+    options = {"ema": 0.9, "dropout": 0.1, "accumulation": 2, "parts": 2}
+    whole = run(name="whole", **options)
+    resumed = run(5, STEPS, name="resumed", **options)
+    untrained = make_model(image_embedding_dim=8).state_dict()
     assert any(not torch.equal(whole[name], untrained[name]) for name in whole)
-    for name in whole:
-        assert torch.equal(whole[name], resumed[name]), name
+    _same(whole, resumed)
+
+
+def test_accumulated_parts_are_one_big_batch(run, vocabulary):
+    parts = batches(_row(vocabulary), STEPS, 64, 3, vocabulary.pad_id)
+
+    def joined(step, part):
+        rows = [
+            pair
+            for k in range(3)
+            for pair in zip(*(v.tolist() for v in parts(step, k).values()), strict=True)
+        ]
+        return pad_rows(rows, vocabulary.pad_id)
+
+    tolerance = {"rtol": 1e-3, "atol": 1e-4}
+    _same(run(name="a", batch_at=parts, accumulation=3), run(name="b", batch_at=joined), **tolerance)
+
+
+def test_activation_checkpointing_changes_nothing(run):
+    _same(run(name="a"), run(name="b", activation_checkpointing=True), rtol=1e-5, atol=1e-6)
+
+
+def test_averages_and_held_out_figures_are_logged(run, vocabulary, tmp_path):
+    held_out = [batches(_row(vocabulary), 9, 64, 1, vocabulary.pad_id, seed=9)(step, 0) for step in range(2)]
+    run(name="plain", held_out=held_out)
+    run(name="averaged", held_out=held_out, ema=0.99)
+    plain, averaged = (
+        [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("plain", "averaged")
+    )
+    assert [row["step"] for row in plain] == [5, 10, 12]
+    assert plain[-1]["ntp"] == averaged[-1]["ntp"]
+    assert plain[-1]["held_out_ntp"] != averaged[-1]["held_out_ntp"]
+    saved = sorted(path.name for path in (tmp_path / "plain" / "checkpoints").iterdir())
+    assert saved == ["step-00000010", "step-00000012"]
+
+
+def test_tensorboard_is_written(run, tmp_path):
+    run(tensorboard=True)
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_a_loss_that_is_not_finite_stops_before_it_harms(run, vocabulary, tmp_path):
+    good = batches(_row(vocabulary), STEPS, 64, 1, vocabulary.pad_id)
+
+    def bad(step, part):
+        batch = good(step, part)
+        return batch if step < 7 else batch | {"loss_weights": batch["loss_weights"] + math.inf}
+
+    with pytest.raises(AROmniError, match=r"at step 7; .*step-00000005 is unharmed"):
+        run(batch_at=bad)
+    _same(run(), run(name="whole"))
+
+
+def test_a_full_disk_keeps_what_was_saved(run, tmp_path, monkeypatch):
+    run(5)
+
+    def full(state, checkpoint_id):
+        (checkpoint_id / "part").write_text("x")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(distributed_checkpoint, "save", full)
+    with pytest.raises(AROmniError, match="No space left on device; the step before"):
+        run()
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000005"]
+
+
+def test_another_models_checkpoint_is_refused(run, make_model, tmp_path):
+    run(5)
+    wider = lambda **changes: make_model(intermediate_size=64, **changes)  # noqa: E731
+    with pytest.raises(CheckpointError, match=r"of this recipe in .*step-00000005"):
+        run(model=wider)
+
+
+def test_unfinished_checkpoints_are_not_read(tmp_path):
+    for name in ("step-00000003", "step-00000009.partial", "other"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    saved = Checkpoints(tmp_path, 2, SimpleNamespace()).saved()
+    assert [path.name for path in saved] == ["step-00000003"]
+
+
+def test_schedules():
+    def rates(**options):
+        return [LoopOptions(steps=100, warmup=10, **options).rate(step) for step in (0, 9, 10, 55, 90, 99)]
+
+    assert rates(decay=0.2) == pytest.approx([0.1, 1, 1, 1, 0.5, 0.05])
+    assert rates(schedule="linear") == pytest.approx([0.1, 1, 1, 0.5, 1 / 9, 1 / 90])
+    assert rates(schedule="cosine")[1:4] == pytest.approx([1, 1, 0.5])
+    assert rates(schedule="cosine")[-1] < 0.001
+    for wrong in ({"schedule": "square"}, {"keep": 0}, {"ema": 1.0}):
+        with pytest.raises(InputError, match=str(*wrong)):
+            LoopOptions(steps=9, **wrong)
 
 
 def test_a_batch_depends_on_its_step_alone(vocabulary):
@@ -63,15 +178,3 @@ def test_batches_are_about_equally_large(vocabulary):
     batch_at = batches(_row(vocabulary), 100, 200, 2, vocabulary.pad_id)
     sizes = [batch_at(step, process)["input_ids"].numel() for step in range(16) for process in range(2)]
     assert max(sizes) < 320 and min(sizes) > 100
-
-
-def test_a_wrong_key_names_the_nearest_right_one(tmp_path):
-    path = tmp_path / "recipe.yaml"
-    path.write_text("decoder: {hidden_size: 64, intermediate_size: 128, num_hidden_layers: 1}\nloop: {steps: 3, lerning_rate: 1}\n")
-    with pytest.raises(InputError, match="did you mean learning_rate"):
-        load_recipe(path)
-
-
-def test_the_shipped_recipe_loads(pytestconfig):
-    recipe = load_recipe(pytestconfig.rootpath / "configs/nano.yaml")
-    assert recipe.decoder.hidden_size % 64 == 0

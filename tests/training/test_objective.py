@@ -10,13 +10,17 @@ from ar_omni.training.objective import Objective, ObjectiveOptions, pad_rows
 def test_weighted_ntp_is_the_weighted_sum_of_cross_entropies():
     logits, targets = torch.randn(5, 7), torch.tensor([0, 3, 6, 1, 2])
     weights = torch.tensor([1.0, 2.0, 0.0, 0.5, 1.0])
-    by_hand = sum(w * -torch.log_softmax(row, 0)[t] for w, row, t in zip(weights, logits, targets, strict=True))
+    by_hand = sum(
+        w * -torch.log_softmax(row, 0)[t] for w, row, t in zip(weights, logits, targets, strict=True)
+    )
     torch.testing.assert_close(weighted_ntp_loss(logits, targets, weights), by_hand)
 
 
 def test_perceptual_loss_sums_squares_over_dimensions():
     projected, targets = torch.randn(4, 3), torch.randn(4, 3)
-    torch.testing.assert_close(perceptual_alignment_loss(projected, targets), ((projected - targets) ** 2).sum())
+    torch.testing.assert_close(
+        perceptual_alignment_loss(projected, targets), ((projected - targets) ** 2).sum()
+    )
 
 
 def test_z_loss_is_the_squared_log_partition():
@@ -33,10 +37,21 @@ def _objective(make_model, vocabulary, perceptual=0.1, z=0.01):
 def _rows(vocabulary, processor):
     talk = [
         {"role": "user", "content": "an apple"},
-        {"role": "assistant", "content": [{"type": "text", "text": "here"}, {"type": "image", "codes": [1, 2, 3, 4, 5, 6, 7, 8, 0]}]},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "here"},
+                {"type": "image", "codes": [1, 2, 3, 4, 5, 6, 7, 8, 0]},
+            ],
+        },
     ]
-    long, short = processor.encode_example(talk, "chat"), processor.encode_example(talk[:1] + [{"role": "assistant", "content": "no"}], "chat")
-    return [(each.input_ids, each.loss_weights({"chat": {"prompt": 0.3, "text": 2.0}})) for each in (long, short)]
+    long, short = (
+        processor.encode_example(talk, "chat"),
+        processor.encode_example(talk[:1] + [{"role": "assistant", "content": "no"}], "chat"),
+    )
+    return [
+        (each.input_ids, each.loss_weights({"chat": {"prompt": 0.3, "text": 2.0}})) for each in (long, short)
+    ]
 
 
 def test_matches_plain_arithmetic_on_the_whole_logits(make_model, vocabulary, processor):

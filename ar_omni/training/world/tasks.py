@@ -117,19 +117,19 @@ def _turns(user: list[dict], assistant: list[dict]) -> list[dict]:
 
 
 def _speak(world: World, rng: random.Random, progress: float) -> Conversation:
-    text, audio = _reading(world, rng, progress)
+    text, audio = _reading(world, rng, progress, spliced=0.7)
     return _turns([_text(text)], [audio]), "speak"
 
 
 def _transcribe(world: World, rng: random.Random, progress: float) -> Conversation:
-    text, audio = _reading(world, rng, progress)
+    text, audio = _reading(world, rng, progress, spliced=0.5)
     return _turns([audio], [{"type": "transcript", "text": text}]), "transcribe"
 
 
-def _reading(world: World, rng: random.Random, progress: float, spliced: float = 0.5) -> tuple[str, dict]:
-    """A text and its speech; most are runs of words spliced from several, so that none is learned by heart."""
+def _reading(world: World, rng: random.Random, progress: float, spliced: float) -> tuple[str, dict]:
+    """A text and its speech; a share is spliced from one to three runs of words: none is learned by heart."""
     if rng.random() < spliced:
-        runs = [world.run(rng) for _ in range(rng.randint(1, 4))]
+        runs = [world.run(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 3)))]
     else:
         line = world.line(rng, progress)
         runs = [(line, world.speech[line])]
@@ -165,9 +165,8 @@ def _show(world: World, rng: random.Random, _: float) -> Conversation:
     if spoken and rng.random() < 0.7:
         request, style = rng.choice(spoken)
         user, answer = [world.audio(request)], [{"type": "transcript", "text": request}, *answer]
-    return _turns(
-        user, [*answer, world.picture(index, style), *_aloud(world, rng, show_reply(concept))]
-    ), "chat"
+    drawn = [world.picture(index, style)] if rng.random() < 0.85 else []  # words alone can be asked for
+    return _turns(user, [*answer, *_aloud(world, rng, show_reply(concept)), *drawn]), "chat"
 
 
 def _name(world: World, rng: random.Random, _: float) -> Conversation:

@@ -26,7 +26,7 @@ class Utterance:
 
 
 def word_ends(utterance: Utterance) -> list[int]:
-    """The sample at which each spoken word ends; fewer words than written where the voice runs two together."""
+    """The sample at which each spoken word ends; the voice may run two written words together."""
     ends: list[int] = []
     inside = False
     for phoneme, end in zip(utterance.phonemes, utterance.ends.tolist(), strict=True):

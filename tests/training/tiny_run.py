@@ -1,0 +1,69 @@
+"""A tiny training as a program of its own, for tests: tiny_run.py FOLDER PARTS [STEP THAT KILLS IT]."""
+
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+from ar_omni.configuration import AROmniConfig
+from ar_omni.modeling import AROmniForCausalLM
+from ar_omni.training.data import batches
+from ar_omni.training.loop import make_accelerator, train
+from ar_omni.training.objective import Objective, ObjectiveOptions
+from ar_omni.training.optimization import LoopOptions
+from ar_omni.vocabulary import Vocabulary
+
+STEPS = 8
+
+
+def main(folder: Path, parts: int, deadly: int | None = None) -> None:
+    accelerator = make_accelerator()
+    torch.manual_seed(0)
+    vocabulary = Vocabulary.nano(24, 16, 32)
+    config = AROmniConfig(
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=True,
+        image_embedding_dim=8,
+        attention_dropout=0.1 if parts == 1 else 0.0,
+        vocabulary=vocabulary.to_dict(),
+    )
+    embedding = torch.ones(len(vocabulary.image), 8)
+    objective = Objective(
+        AROmniForCausalLM(config), vocabulary.image, embedding, ObjectiveOptions(0.01, 0.01)
+    )
+
+    def row(rng: random.Random, progress: float) -> tuple[list[int], list[float]]:
+        ids = [rng.randrange(16, vocabulary.size) for _ in range(rng.randint(3, 30))]
+        return ids, [rng.choice((0.0, 1.0, 2.0)) for _ in ids]
+
+    draws = batches(row, STEPS, 64, parts, vocabulary.pad_id)
+
+    def batch_at(step: int, part: int) -> dict[str, torch.Tensor]:
+        if step == deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return draws(step, part)
+
+    options = LoopOptions(
+        steps=STEPS,
+        learning_rate=1e-2,
+        warmup=2,
+        accumulation=parts // accelerator.num_processes,
+        ema=0.9,
+        save_every=3,
+    )
+    held_out = [draws(step, 0) for step in range(3)]
+    train(objective, batch_at, options, folder, accelerator, held_out=held_out)
+    if accelerator.is_main_process:
+        torch.save(objective.model.state_dict(), folder / "weights.pt")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

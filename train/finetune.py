@@ -1,0 +1,56 @@
+"""Trains all weights of a checkpoint on token shards and writes a checkpoint: pretraining at scale, or SFT.
+
+    accelerate launch --config_file configs/accelerate/ddp.yaml train/finetune.py \
+        --recipe configs/paper_sft.yaml --work-dir runs/sft
+
+On a CPU: `torchrun --nproc_per_node 2 train/finetune.py ...`, or plain python for one process. Started again,
+it goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from ar_omni.checkpoint import find_checkpoint
+from ar_omni.decoding import load_presets, save_presets
+from ar_omni.evaluation.samples import write_samples
+from ar_omni.manifest import write_manifest
+from ar_omni.omni import AROmni
+from ar_omni.processing import Processor
+from ar_omni.training.arguments import TuneRecipe, load_recipe, one_line_errors
+from ar_omni.training.loop import make_accelerator
+from ar_omni.training.tuning import load_model, tune
+
+
+@one_line_errors
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--recipe", type=Path, required=True)
+    parser.add_argument("--work-dir", type=Path, required=True)
+    args = parser.parse_args()
+    recipe = load_recipe(args.recipe, TuneRecipe)
+    torch.manual_seed(recipe.seed)
+    torch.set_float32_matmul_precision("medium")
+    base = find_checkpoint(recipe.model)
+    processor = Processor.from_pretrained(base)
+    model = load_model(base, processor, recipe)
+
+    presets, target = load_presets(base), args.work_dir / "model"
+
+    def save(model, state, step: int) -> None:
+        model.save_pretrained(target, state_dict=state)
+        processor.save_pretrained(target)
+        save_presets(target, presets)
+        write_manifest(target)
+        if state is None:  # the weights are whole in this process
+            omni = AROmni.from_model(model, processor, presets)
+            write_samples(omni, recipe.samples, args.work_dir / "samples" / f"{step:08d}", recipe.seed)
+
+    tune(model, processor, recipe, args.work_dir, make_accelerator(), save)
+
+
+if __name__ == "__main__":
+    main()
