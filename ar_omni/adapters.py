@@ -102,6 +102,7 @@ def _with_adapter(base: AROmniForCausalLM, folder: Path) -> Any:
     peft = import_extra("peft", "train")
     config = peft.PeftConfig.from_pretrained(folder)
     config.inference_mode = True
+    config.base_model_name_or_path = vars(base).get("name_or_path")  # which PEFT would change, with a warning
     model = peft.get_peft_model(base, config)
     try:
         amiss = model.load_adapter(folder, "default").unexpected_keys

@@ -63,7 +63,7 @@ def described(row: Row, processor: Processor) -> Iterator[dict[str, Any]]:
 def _weighed(row: Row, processor: Processor) -> Iterator[tuple[float, list[tuple[str | None, list[int]]]]]:
     """(weight, [(modality or None for control ids, ids), ...]) in order."""
     modality = processor.vocabulary.modality
-    for weight, run in groupby(zip(*row, strict=True), key=lambda pair: pair[1]):
+    for weight, run in groupby(zip(row[0], row[1], strict=True), key=lambda pair: pair[1]):
         ids = [i for i, _ in run]
         yield weight, [(kind, list(part)) for kind, part in groupby(ids, key=modality)]
 

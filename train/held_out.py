@@ -38,6 +38,7 @@ def main() -> None:
     unseen = [key for key in pictures if is_held_out_pair(*key)]
     seen = [key for key in pictures if not is_held_out_pair(*key)]
     chosen = [*rng.sample(seen, 100), *rng.sample(unseen, 60)]
+    rng.shuffle(chosen)
     save_held_out(
         args.out,
         [text for text in itertools.islice(sentences(seed=1, held_out=True), 200) if len(text.split()) >= 5][

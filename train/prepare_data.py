@@ -1,4 +1,4 @@
-"""Makes nano's raw data: pictures of about 590 concepts in three styles, and speech of one Piper voice.
+"""Makes nano's raw data: pictures of 574 concepts in three styles, and speech of one Piper voice.
 
     python train/prepare_data.py --work-dir runs/nano --utterances 4500
 

@@ -17,8 +17,8 @@ from ar_omni.training.arguments import load_recipe, one_line_errors
 from ar_omni.training.data import batches
 from ar_omni.training.loop import make_accelerator, train
 from ar_omni.training.nano import assemble
-from ar_omni.training.objective import Objective
-from ar_omni.training.world.tasks import World
+from ar_omni.training.objective import Objective, Row
+from ar_omni.training.world.tasks import World, read_aloud
 
 
 @one_line_errors
@@ -37,18 +37,19 @@ def main() -> None:
     model, processor = assemble(recipe.decoder, world, image, speech, Template.load(args.layout))
     model.generation_config = GenerationConfig.from_pretrained(args.layout)
 
-    def row(rng, progress: float) -> tuple[list[int], list[float]]:
+    def row(rng, progress: float) -> Row:
         messages, task = world.conversation(rng, progress, recipe.shares)
         unconditional = task == "draw" and rng.random() < recipe.unconditional
         example = processor.encode_example(messages, task, unconditional)
-        return example.input_ids, example.loss_weights(recipe.loss_weights)
+        reading = read_aloud(messages, task, example.input_ids, processor.vocabulary.boa_id)
+        return Row(example.input_ids, example.loss_weights(recipe.loss_weights), reading)
 
     def save(model, state, step: int) -> None:
         folder = args.work_dir / "nano"
         model.save_pretrained(folder, state_dict=state)
         processor.save_pretrained(folder)
 
-    objective = Objective(model, processor.vocabulary.image, image.embedding, recipe.objective)
+    objective = Objective(model, processor.vocabulary, image.embedding, recipe.objective)
     parts = accelerator.num_processes * recipe.loop.accumulation
     tokens, pad_id = recipe.tokens_per_batch // parts, processor.vocabulary.pad_id
     batch_at = batches(row, recipe.loop.steps, tokens, parts, pad_id, recipe.seed)

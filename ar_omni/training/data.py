@@ -10,10 +10,7 @@ from itertools import accumulate, pairwise
 
 from torch import Tensor
 
-from ar_omni.training.objective import pad_rows
-
-Row = tuple[list[int], list[float]]
-"""Ids of one conversation, and the loss weight of each id as a target."""
+from ar_omni.training.objective import Row, pad_rows
 
 POOL_STEPS = 8
 """Steps whose rows are drawn together, so that rows of like length can be put together."""
@@ -40,7 +37,7 @@ def batches(
 
     def fill(rng: random.Random, index: int) -> list[Row]:
         rows, wanted = [], POOL_STEPS * parts * tokens
-        while sum(len(ids) for ids, _ in rows) < wanted:
+        while sum(len(row.ids) for row in rows) < wanted:
             rows += [draw(rng, index * POOL_STEPS / steps) for _ in range(32)]
         return rows
 
@@ -65,7 +62,7 @@ def pooled(
     @lru_cache(maxsize=2)
     def pool(index: int) -> list[list[Row]]:
         rng = random.Random(f"{seed}/{index}")
-        rows = sorted(fill(rng, index), key=lambda row: len(row[0]))
+        rows = sorted(fill(rng, index), key=lambda row: len(row.ids))
         cut = _cut(rows, POOL_STEPS * parts)
         rng.shuffle(cut)
         return cut
@@ -78,7 +75,7 @@ def pooled(
 
 def _cut(rows: list[Row], count: int) -> list[list[Row]]:
     """Splits sorted rows into `count` runs with about equally many ids each, none of them empty."""
-    before = [0, *accumulate(len(ids) for ids, _ in rows)]
+    before = [0, *accumulate(len(row.ids) for row in rows)]
     starts = [bisect_left(before, -(-part * before[-1] // count)) for part in range(count)]
     for part in range(1, count):
         starts[part] = max(starts[part], starts[part - 1] + 1)

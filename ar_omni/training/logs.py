@@ -21,15 +21,16 @@ class Averages:
             self.sums[name] = self.memory * self.sums.get(name, 0.0) + (1 - self.memory) * value
 
     def values(self) -> dict[str, float]:
-        """The terms per unit of weight, or per picture code."""
+        """The terms per unit of weight, picture code or spoken code."""
         return {name: round(value, 4) for name, value in means(self.sums).items()}
 
 
 def means(sums: Mapping[str, float]) -> dict[str, float]:
     """Sums of a batch, as `Objective` names them -> the losses that they mean."""
     terms = {name: sums[name] / max(sums["weight"], 1e-9) for name in ("ntp", "accuracy")}
-    if sums["perceptual"]:
-        terms["perceptual"] = sums["perceptual"] / max(sums["images"], 1e-9)
+    for name, count in (("perceptual", "images"), ("reading", "spoken")):
+        if sums[name]:
+            terms[name] = sums[name] / max(sums[count], 1e-9)
     return terms
 
 

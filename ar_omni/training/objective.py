@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ar_omni.training.losses import perceptual_alignment_loss, weighted_ntp_loss, z_loss
-from ar_omni.vocabulary import Span
+from ar_omni.training.reading import UNKNOWN
+from ar_omni.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,19 @@ class ObjectiveOptions:
 
     perceptual: float = 0.0
     z: float = 0.0
+    reading: float = 0.0
+    """Of telling the next letter while reading aloud; see `ar_omni.training.reading`."""
+    corruption: float = 0.0
+    """Share of the codes read so far that are replaced by random ones while reading aloud: the text, not what
+    was just said, has to tell what comes next."""
+
+
+class Row(NamedTuple):
+    """One conversation: T ids, the loss weight of each as a target, and its reading target or none at all."""
+
+    ids: Sequence[int]
+    weights: Sequence[float]
+    reading: Sequence[int] = ()
 
 
 class Objective(nn.Module):
@@ -25,27 +41,36 @@ class Objective(nn.Module):
 
     Args:
         model: an `AROmniForCausalLM`; its `image_projector` is trained by the perceptual term.
-        image_span: ids of image codes.
+        vocabulary: spans of the image and speech codes.
         image_embedding: the frozen image codebook E, float32 (codes, dim); only the perceptual term needs it.
         options: weights of the extra terms.
     """
 
     def __init__(
-        self, model: nn.Module, image_span: Span, image_embedding: Tensor | None, options: ObjectiveOptions
+        self,
+        model: nn.Module,
+        vocabulary: Vocabulary,
+        image_embedding: Tensor | None,
+        options: ObjectiveOptions,
     ) -> None:
         super().__init__()
-        self.model, self.image_span, self.options = model, image_span, options
+        self.model, self.vocabulary, self.options = model, vocabulary, options
         self.register_buffer("image_embedding", image_embedding, persistent=False)
+        if options.reading:
+            self.reader = nn.Linear(model.config.hidden_size, model.config.vocab_size, bias=False)
         if not options.perceptual and hasattr(model, "image_projector"):
             model.image_projector.requires_grad_(False)
 
-    def forward(self, input_ids: Tensor, loss_weights: Tensor) -> dict[str, Tensor]:
-        """Undivided sums for rows of ids, int64 (B, T), and the weight of each id as a target, float (B, T).
+    def forward(self, input_ids: Tensor, loss_weights: Tensor, reading: Tensor) -> dict[str, Tensor]:
+        """Undivided sums for rows of ids, int64 (B, T), the weight of each id as a target, float (B, T), and
+        its reading target, int64 (B, T).
 
-        Rows are padded on the right with weight 0. Returns `ntp`, `weight`, `perceptual`, `images`, `z` and
-        `accuracy` (weighted count of ids that were the most probable), each a scalar.
+        Rows are padded on the right with weight 0. Returns `ntp`, `weight`, `perceptual`, `images`, `z`,
+        `reading`, `spoken` and `accuracy` (weighted count of ids that were the most probable), each a scalar.
         """
-        hidden = self.model.model(input_ids=input_ids[:, :-1], use_cache=False).last_hidden_state
+        seen = self._corrupted(input_ids, reading)[:, :-1]
+        hidden = self.model.model(input_ids=seen, use_cache=False).last_hidden_state
+        told = self._told(hidden, reading[:, 1:])
         targets, weights = input_ids[:, 1:], loss_weights[:, 1:]
         learned = weights > 0
         hidden, targets, weights = hidden[learned], targets[learned], weights[learned]
@@ -58,37 +83,63 @@ class Objective(nn.Module):
             "accuracy": (weights * (logits.argmax(-1) == targets)).sum(),
             "perceptual": hidden.new_zeros(()),
             "z": hidden.new_zeros(()),
+            "reading": told,
+            "spoken": (reading[:, 1:] != UNKNOWN).sum().float(),
         }
         if self.options.perceptual:
             projected = self.model.image_projector(hidden[is_image])
             sums["perceptual"] = perceptual_alignment_loss(
-                projected, self.image_embedding[targets[is_image] - self.image_span.start]
+                projected, self.image_embedding[targets[is_image] - self.vocabulary.image.start]
             )
         if self.options.z:
             sums["z"] = z_loss(logits, weights)
         return sums
 
     def counts(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What `total` divides by, from the batch alone: `weight` and `images` as in `forward`."""
+        """What `total` divides by, from the batch alone: `weight`, `images` and `spoken` as in `forward`."""
         targets, weights = batch["input_ids"][:, 1:], batch["loss_weights"][:, 1:]
-        return {"weight": weights.sum(), "images": (self._is_image(targets) & (weights > 0)).sum().float()}
+        return {
+            "weight": weights.sum(),
+            "images": (self._is_image(targets) & (weights > 0)).sum().float(),
+            "spoken": (batch["reading"][:, 1:] != UNKNOWN).sum().float(),
+        }
+
+    def _corrupted(self, ids: Tensor, reading: Tensor) -> Tensor:
+        """The ids with a share of the codes that are read aloud exchanged for random ones."""
+        if not self.options.corruption:
+            return ids
+        speech = self.vocabulary.speech
+        chosen = (reading != UNKNOWN) & (torch.rand(ids.shape, device=ids.device) < self.options.corruption)
+        return torch.where(chosen, torch.randint_like(ids, speech.start, speech.stop), ids)
+
+    def _told(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Sum of the cross-entropies of the letters that the reader tells."""
+        if not self.options.reading:
+            return hidden.new_zeros(())
+        known = targets != UNKNOWN
+        return functional.cross_entropy(self.reader(hidden[known]), targets[known], reduction="sum")
 
     def _is_image(self, ids: Tensor) -> Tensor:
-        return (ids >= self.image_span.start) & (ids < self.image_span.stop)
+        span = self.vocabulary.image
+        return (ids >= span.start) & (ids < span.stop)
 
     def total(self, sums: dict[str, Tensor], counts: dict[str, Tensor]) -> Tensor:
         """The scalar to minimise: each sum over its count, where `counts` may span processes and batches."""
         weight = counts["weight"].clamp(min=1e-8)
         loss = sums["ntp"] / weight + self.options.z * sums["z"] / weight
+        loss = loss + self.options.reading * sums["reading"] / counts["spoken"].clamp(min=1)
         return loss + self.options.perceptual * sums["perceptual"] / counts["images"].clamp(min=1)
 
 
-def pad_rows(rows: list[tuple[list[int], list[float]]], pad_id: int) -> dict[str, Tensor]:
-    """Rows of (ids, weights) of any lengths -> `input_ids` int64 (B, T) and `loss_weights` float32 (B, T)."""
-    length = max(len(ids) for ids, _ in rows)
-    input_ids = torch.full((len(rows), length), pad_id, dtype=torch.int64)
-    loss_weights = torch.zeros(len(rows), length)
-    for row, (ids, weights) in enumerate(rows):
-        input_ids[row, : len(ids)] = torch.tensor(ids)
-        loss_weights[row, : len(weights)] = torch.tensor(weights)
-    return {"input_ids": input_ids, "loss_weights": loss_weights}
+def pad_rows(rows: Sequence[Row], pad_id: int) -> dict[str, Tensor]:
+    """Rows of any lengths -> `input_ids` int64, `loss_weights` float32 and `reading` int64, each (B, T)."""
+    shape = len(rows), max(len(row.ids) for row in rows)
+    batch = {
+        "input_ids": torch.full(shape, pad_id, dtype=torch.int64),
+        "loss_weights": torch.zeros(shape),
+        "reading": torch.full(shape, UNKNOWN, dtype=torch.int64),
+    }
+    for index, row in enumerate(rows):
+        for column, values in zip(batch.values(), row, strict=True):
+            column[index, : len(values)] = torch.tensor(values)
+    return batch

@@ -14,7 +14,7 @@ import numpy as np
 from ar_omni.errors import CheckpointError, InputError, import_extra
 from ar_omni.processing import ROLES, Example
 from ar_omni.training.compat import IGNORED
-from ar_omni.training.data import Row
+from ar_omni.training.objective import Row
 from ar_omni.vocabulary import Vocabulary
 
 ABOUT_NAME = "shards.json"
@@ -101,9 +101,9 @@ def as_row(record: Mapping[str, Any], weights: Weights) -> Row:
         weights: task -> role -> weight; what is not listed weighs 1. Records with labels do not need it.
     """
     if "labels" in record:
-        return record["input_ids"], [float(label != IGNORED) for label in record["labels"]]
+        return Row(record["input_ids"], [float(label != IGNORED) for label in record["labels"]])
     example = Example(record["task"], record["input_ids"], record["roles"])
-    return example.input_ids, example.loss_weights(weights)
+    return Row(example.input_ids, example.loss_weights(weights))
 
 
 def without_prompt(record: Mapping[str, Any], prompt: list[int]) -> dict[str, Any]:

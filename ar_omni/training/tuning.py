@@ -81,7 +81,7 @@ def tune(
     parts = accelerator.num_processes * recipe.loop.accumulation
     fill = mixture(sources, recipe.tokens_per_batch / parts, parts, recipe.seed)
     embedding = processor.image_tokenizer.embedding if recipe.objective.perceptual else None
-    objective = Objective(model, processor.vocabulary.image, embedding, recipe.objective)
+    objective = Objective(model, processor.vocabulary, embedding, recipe.objective)
     batch_at = pooled(fill, parts, processor.vocabulary.pad_id, recipe.seed)
     held_out = _held_out(recipe, processor, longest)
     train(objective, batch_at, recipe.loop, folder, accelerator, on_save, held_out, recipe.seed)
@@ -106,7 +106,7 @@ def _held_out(recipe: TuneRecipe, processor: Processor, longest: int) -> list[Ba
     shards = Shards.open(recipe.held_out, processor.vocabulary)
     usable = [index for index, length in enumerate(shards.lengths) if 1 < length <= longest]
     rows = [as_row(shards.record(index), recipe.loss_weights) for index in usable[: recipe.held_out_rows]]
-    rows.sort(key=lambda row: len(row[0]))
+    rows.sort(key=lambda row: len(row.ids))
     return [
         pad_rows(rows[start : start + 8], processor.vocabulary.pad_id) for start in range(0, len(rows), 8)
     ]

@@ -14,7 +14,7 @@ from ar_omni.errors import AROmniError, CheckpointError, InputError
 from ar_omni.training.checkpoints import Checkpoints
 from ar_omni.training.data import batches
 from ar_omni.training.loop import train
-from ar_omni.training.objective import Objective, ObjectiveOptions, pad_rows
+from ar_omni.training.objective import Objective, ObjectiveOptions, Row, pad_rows
 from ar_omni.training.optimization import LoopOptions
 
 STEPS = 12
@@ -23,7 +23,7 @@ STEPS = 12
 def _row(vocabulary):
     def row(rng: random.Random, progress: float):
         ids = [vocabulary.bos_id, *(rng.randrange(16, vocabulary.size) for _ in range(rng.randint(3, 30)))]
-        return ids, [rng.choice((0.0, 1.0, 2.0)) for _ in ids]
+        return Row(ids, [rng.choice((0.0, 1.0, 2.0)) for _ in ids])
 
     return row
 
@@ -46,7 +46,7 @@ def run(make_model, vocabulary, tmp_path):
         for stop in stops or (STEPS,):
             trained = model(image_embedding_dim=8, attention_dropout=dropout)
             embedding = torch.ones(len(vocabulary.image), 8)
-            objective = Objective(trained, vocabulary.image, embedding, ObjectiveOptions(0.01, 0.01))
+            objective = Objective(trained, vocabulary, embedding, ObjectiveOptions(0.01, 0.01))
 
             def kill(model, state, step, stop=stop):
                 if step == stop < STEPS:
@@ -80,9 +80,9 @@ def test_accumulated_parts_are_one_big_batch(run, vocabulary):
 
     def joined(step, part):
         rows = [
-            pair
+            Row(*columns)
             for k in range(3)
-            for pair in zip(*(v.tolist() for v in parts(step, k).values()), strict=True)
+            for columns in zip(*(v.tolist() for v in parts(step, k).values()), strict=True)
         ]
         return pad_rows(rows, vocabulary.pad_id)
 

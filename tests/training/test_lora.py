@@ -1,6 +1,9 @@
 """LoRA: trained, saved, loaded, merged, saved and loaded again, text, pictures and speech stay the same."""
 
 import random
+import re
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,6 +147,17 @@ def test_wrong_adapters_are_refused(talker, adapters, make_model, processor, tmp
     with pytest.raises(InputError, match="expected one of mine, got 'none'"):
         talker.adapters.use("none")
     assert isinstance(talker.adapters, Adapters)
+
+
+def test_the_documented_lines_run(adapters, checkpoint, pytestconfig, tmp_path, monkeypatch):
+    page = (pytestconfig.rootpath / "docs/training.md").read_text(encoding="utf-8")
+    (folder, _), _ = adapters
+    shutil.copytree(folder, tmp_path / "runs/lora/adapter")
+    monkeypatch.chdir(tmp_path)
+    bundled = SimpleNamespace(from_pretrained=lambda: AROmni.from_pretrained(checkpoint))
+    exec(re.search(r"```python\n(.*?)```", page, re.S)[1], {"AROmni": bundled})
+    assert (tmp_path / "mine.wav").stat().st_size > 0
+    assert AROmni.from_pretrained(tmp_path / "merged").presets
 
 
 @pytest.mark.parametrize("tied", [True, False])

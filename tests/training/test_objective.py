@@ -4,7 +4,7 @@ import torch
 from torch.nn import functional
 
 from ar_omni.training.losses import perceptual_alignment_loss, weighted_ntp_loss, z_loss
-from ar_omni.training.objective import Objective, ObjectiveOptions, pad_rows
+from ar_omni.training.objective import Objective, ObjectiveOptions, Row, pad_rows
 
 
 def test_weighted_ntp_is_the_weighted_sum_of_cross_entropies():
@@ -31,7 +31,7 @@ def test_z_loss_is_the_squared_log_partition():
 def _objective(make_model, vocabulary, perceptual=0.1, z=0.01):
     model = make_model(image_embedding_dim=8)
     embedding = torch.randn(len(vocabulary.image), 8)
-    return Objective(model, vocabulary.image, embedding, ObjectiveOptions(perceptual, z))
+    return Objective(model, vocabulary, embedding, ObjectiveOptions(perceptual, z))
 
 
 def _rows(vocabulary, processor):
@@ -45,13 +45,11 @@ def _rows(vocabulary, processor):
             ],
         },
     ]
-    long, short = (
+    both = (
         processor.encode_example(talk, "chat"),
         processor.encode_example(talk[:1] + [{"role": "assistant", "content": "no"}], "chat"),
     )
-    return [
-        (each.input_ids, each.loss_weights({"chat": {"prompt": 0.3, "text": 2.0}})) for each in (long, short)
-    ]
+    return [Row(each.input_ids, each.loss_weights({"chat": {"prompt": 0.3, "text": 2.0}})) for each in both]
 
 
 def test_matches_plain_arithmetic_on_the_whole_logits(make_model, vocabulary, processor):

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import datasets
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 import torch
 
 from ar_omni.errors import CheckpointError, InputError
+from ar_omni.training.conversations import encode_line
 from ar_omni.training.data import POOL_STEPS, pooled
 from ar_omni.training.mixture import Source, mixture
+from ar_omni.training.objective import Row
 from ar_omni.training.shards import Shards, as_row, without_prompt
 from ar_omni.training.tokenization import tokenize
 from ar_omni.vocabulary import Vocabulary
@@ -55,13 +58,26 @@ def test_rows_are_the_processors(shards, source, processor, tone, picture):
     expected = processor.encode_example(message, "speak")
     record = shards.record(0)
     assert (record["input_ids"], record["roles"], record["line"]) == (expected.input_ids, expected.roles, 1)
-    assert as_row(record, TABLE) == (expected.input_ids, expected.loss_weights(TABLE))
+    assert as_row(record, TABLE)[:2] == (expected.input_ids, expected.loss_weights(TABLE))
     assert shards.lengths[0] == len(expected.input_ids)
     drawn = [{"role": "user", "content": "a fox"}, {"role": "assistant", "content": picture}]
     unconditional = processor.encode_example(drawn, "draw", unconditional=True)
     prompt = processor.encode_unconditional(drawn)[-1]
     found = without_prompt(shards.record(1), prompt)
     assert (found["input_ids"], found["roles"]) == (unconditional.input_ids, unconditional.roles)
+
+
+def test_the_documented_lines_are_encoded(pytestconfig, processor, tone, picture, tmp_path):
+    page = (pytestconfig.rootpath / "docs/training.md").read_text(encoding="utf-8")
+    (tmp_path / "clips").mkdir()
+    for number in (1, 2, 3):
+        tone.save(tmp_path / f"clips/{number}.wav")
+    picture.save(tmp_path / "teapot.png")
+    examples = [
+        encode_line(line, tmp_path, processor)
+        for line in re.search(r"```json\n(.*?)```", page, re.S)[1].splitlines()
+    ]
+    assert {example.task for example in examples} == set(processor.template.tasks)
 
 
 def test_bad_lines_are_named_and_left_out(source, checkpoint, tmp_path, vocabulary):
@@ -111,7 +127,7 @@ def test_published_data_is_read_as_it_is(tmp_path, vocabulary):
     rows = {"input_ids": [[0, 20, 30, 2], [0, 21, 2]], "labels": [[-100, -100, 30, 2], [-100, 21, 2]]}
     datasets.Dataset.from_dict(rows).to_parquet(tmp_path / "published.parquet")
     shards = Shards.open(tmp_path / "published.parquet", vocabulary)
-    assert as_row(shards.record(0), TABLE) == ([0, 20, 30, 2], [0.0, 0.0, 1.0, 1.0])
+    assert as_row(shards.record(0), TABLE)[:2] == ([0, 20, 30, 2], [0.0, 0.0, 1.0, 1.0])
     assert list(shards.lengths) == [4, 3]
 
 
@@ -148,12 +164,12 @@ def counted(name, lengths, **options):
     """A source whose rows hold their number, so that a test can see which came."""
     number = sum(map(ord, name)) * 10_000
     return Source(
-        name, np.array(lengths), lambda i, rng: ([number + i] * lengths[i], [1.0] * lengths[i]), **options
+        name, np.array(lengths), lambda i, rng: Row([number + i] * lengths[i], [1.0] * lengths[i]), **options
     )
 
 
 def numbers(fill, pools):
-    return [ids[0] for pool in pools for ids, _ in fill(random.Random(0), pool)]
+    return [row.ids[0] for pool in pools for row in fill(random.Random(0), pool)]
 
 
 def test_every_row_comes_once_an_epoch_in_the_proportions():

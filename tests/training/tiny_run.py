@@ -12,7 +12,7 @@ from ar_omni.configuration import AROmniConfig
 from ar_omni.modeling import AROmniForCausalLM
 from ar_omni.training.data import batches
 from ar_omni.training.loop import make_accelerator, train
-from ar_omni.training.objective import Objective, ObjectiveOptions
+from ar_omni.training.objective import Objective, ObjectiveOptions, Row
 from ar_omni.training.optimization import LoopOptions
 from ar_omni.vocabulary import Vocabulary
 
@@ -36,13 +36,11 @@ def main(folder: Path, parts: int, deadly: int | None = None) -> None:
         vocabulary=vocabulary.to_dict(),
     )
     embedding = torch.ones(len(vocabulary.image), 8)
-    objective = Objective(
-        AROmniForCausalLM(config), vocabulary.image, embedding, ObjectiveOptions(0.01, 0.01)
-    )
+    objective = Objective(AROmniForCausalLM(config), vocabulary, embedding, ObjectiveOptions(0.01, 0.01))
 
-    def row(rng: random.Random, progress: float) -> tuple[list[int], list[float]]:
+    def row(rng: random.Random, progress: float) -> Row:
         ids = [rng.randrange(16, vocabulary.size) for _ in range(rng.randint(3, 30))]
-        return ids, [rng.choice((0.0, 1.0, 2.0)) for _ in ids]
+        return Row(ids, [rng.choice((0.0, 1.0, 2.0)) for _ in ids])
 
     draws = batches(row, STEPS, 64, parts, vocabulary.pad_id)
 

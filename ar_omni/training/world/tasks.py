@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ar_omni.training.reading import reading_targets
 from ar_omni.training.world.dialogues import (
     QUESTIONS,
     REQUESTS,
@@ -81,14 +82,15 @@ class World:
         reach = min(1.0, 0.4 + 1.2 * progress)
         return self.lines[int(rng.random() * reach * len(self.lines))]
 
-    def run(self, rng: random.Random, longest: int = 5) -> tuple[str, np.ndarray]:
-        """A run of 1 to `longest` words out of any text, and the codes that speak it."""
+    def run(self, rng: random.Random, longest: int = 5) -> tuple[str, np.ndarray, list[int]]:
+        """A run of 1 to `longest` words out of any text, its codes, and where each word ends."""
         text = rng.choice(self._split)
         words, ends = text.split(), self.word_ends[text]
         length = rng.randint(1, min(longest, len(words)))
         first = rng.randint(0, len(words) - length)
         start = ends[first - 1] if first else 0
-        return " ".join(words[first : first + length]), self.speech[text][start : ends[first + length - 1]]
+        own = [end - start for end in ends[first : first + length]]
+        return " ".join(words[first : first + length]), self.speech[text][start : start + own[-1]], own
 
     @cached_property
     def _split(self) -> list[str]:
@@ -106,6 +108,14 @@ class World:
 
     def audio(self, text: str) -> dict:
         return {"type": "audio", "codes": self.speech[text].tolist()}
+
+
+def read_aloud(messages: list[dict], task: str, input_ids: list[int], boa_id: int) -> list[int]:
+    """The reading targets of a conversation: known for texts read aloud whose words' ends are, else none."""
+    if task != "speak":
+        return []
+    text, audio = (message["content"][0] for message in messages)
+    return reading_targets(input_ids, text["text"].split(" "), audio["word_ends"], boa_id)
 
 
 def _text(text: str) -> dict:
@@ -132,9 +142,15 @@ def _reading(world: World, rng: random.Random, progress: float, spliced: float) 
         runs = [world.run(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 3)))]
     else:
         line = world.line(rng, progress)
-        runs = [(line, world.speech[line])]
-    codes = np.concatenate([codes for _, codes in runs])
-    return " ".join(text for text, _ in runs), {"type": "audio", "codes": codes.tolist()}
+        runs = [(line, world.speech[line], world.word_ends.get(line, []))]
+    codes = np.concatenate([codes for _, codes, _ in runs])
+    starts = np.cumsum([0] + [len(codes) for _, codes, _ in runs])
+    word_ends = [int(start) + end for start, (_, _, ends) in zip(starts, runs, strict=False) for end in ends]
+    return " ".join(text for text, _, _ in runs), {
+        "type": "audio",
+        "codes": codes.tolist(),
+        "word_ends": word_ends,
+    }
 
 
 def _draw(world: World, rng: random.Random, _: float) -> Conversation:
