@@ -117,6 +117,11 @@ class Chunks:
                 if self._with_usage:
                     yield self._head | {"choices": [], "usage": usage(stats)}
 
+    def close(self) -> None:
+        """Let go of the speech, whether it ended or the client went away."""
+        if self._encoder:
+            self._encoder.close()
+
     def _audio(self, data: bytes) -> Iterator[dict[str, Any]]:
         if data:
             yield self._chunk({"audio": {"id": self._audio_id, "data": base64_of(data)}})
@@ -137,6 +142,8 @@ async def chat_lines(events: AsyncIterator[Event | Waiting], chunks: Chunks) -> 
                 yield line(chunk)
     except AROmniError as error:
         yield line(error_body(error))
+    finally:
+        chunks.close()
     yield "data: [DONE]\n\n"
 
 
@@ -157,12 +164,16 @@ async def transcript_lines(events: AsyncIterator[Event | Waiting]) -> AsyncItera
 async def sound(events: AsyncIterator[Event | Waiting], form: Format) -> AsyncIterator[bytes]:
     """Speech as the bytes of a file."""
     encoder = None
-    async for event in events:
-        if isinstance(event, SpeechChunk):
-            encoder = encoder or Encoder(form, event.sample_rate)
-            yield encoder.push(event.pcm)
-    if encoder:
-        yield encoder.finish()
+    try:
+        async for event in events:
+            if isinstance(event, SpeechChunk):
+                encoder = encoder or Encoder(form, event.sample_rate)
+                yield encoder.push(event.pcm)
+        if encoder:
+            yield encoder.finish()
+    finally:
+        if encoder:
+            encoder.close()
 
 
 def line(value: Any) -> str:

@@ -78,6 +78,10 @@ class Encoder:
         self._file.close()
         return self._take()
 
+    def close(self) -> None:
+        """Let go of the file, finished or not."""
+        self._file.close()
+
     def whole(self) -> bytes:
         """All of a finished file, its header with the right length."""
         return self._bytes.getvalue()
