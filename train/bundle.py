@@ -1,6 +1,6 @@
 """Puts the trained nano into the package, with a manifest of its files.
 
-    python train/bundle.py --work-dir runs/nano --out ar_omni/assets/nano
+python train/bundle.py --work-dir runs/nano --out ar_omni/assets/nano
 """
 
 from __future__ import annotations
