@@ -260,10 +260,13 @@ class Controller:
             fresh = opener in self.plan.media and self._used[opener] < self.options.max_segments
             return fresh and self.left >= least[opener]
 
+        answered = any(self._used[opener] for opener in OPENERS.values())  # a transcript is no answer
+        if not answered and self.count < self.options.min_text_tokens:
+            return span, ()
         openers = [opener for opener in self.plan.media if open_to(opener)]
         owed = [opener for opener in openers if opener in self.plan.required and not self._used[opener]]
         given = {opener: opener for opener in openers}
-        if self.count or any(self._used[opener] for opener in OPENERS.values()):  # a transcript is no answer
+        if self.count or answered:
             given |= dict.fromkeys(("eom", "eos"), owed[0] if owed else end)
         exits = tuple((ids[wanted], ids[name]) for wanted, name in given.items())
         limit = self.options.text.limit

@@ -56,6 +56,7 @@ class Options:
         repetition_penalty: 1 or more; divides the odds of text that this reply already used. TEXT only.
         guidance_scale: classifier-free guidance towards the prompt, in pictures only; 1 is none.
         image_guidance_scale: guidance towards the prompt's pictures, where there are some.
+        min_text_tokens: how much text a reply with text has before it may open a medium or end.
         max_new_tokens: most ids of a reply, control ids included.
         max_segments: how often each medium may come in one reply that also holds text.
         speech_repetition_limit: speech is closed once this many codes in a row repeat with a short period
@@ -69,6 +70,7 @@ class Options:
     repetition_penalty: float = 1.0
     guidance_scale: float = 1.0
     image_guidance_scale: float = 1.0
+    min_text_tokens: int = 0
     max_new_tokens: int = 2048
     max_segments: int = 1
     speech_repetition_limit: int = 60
@@ -80,6 +82,7 @@ class Options:
             "a number of 1 or more",
             self.repetition_penalty,
         )
+        _check(self.min_text_tokens >= 0, "min_text_tokens", "an integer of 0 or more", self.min_text_tokens)
         _check(self.max_new_tokens >= 1, "max_new_tokens", "an integer of 1 or more", self.max_new_tokens)
         _check(self.max_segments >= 1, "max_segments", "an integer of 1 or more", self.max_segments)
         limit = self.speech_repetition_limit

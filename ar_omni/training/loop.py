@@ -89,8 +89,9 @@ def train(
     for step in bar:
         wrapped.train()
         _seed(seed, step, accelerator)
+        rate = options.learning_rate * options.rate(step)
         for group in optimizer.param_groups:
-            group["lr"] = options.learning_rate * options.rate(step)
+            group["lr"] = rate
         first = accelerator.process_index * options.accumulation
         batches = [batch_at(step, first + part) for part in range(options.accumulation)]
         sums = _backward(wrapped, objective, batches, accelerator)
@@ -107,7 +108,8 @@ def train(
         checkpoints.save(step + 1, training_state(parameters, optimizer, average))
         with average.applied():
             wrapped.eval()
-            figures = averages.values() | evaluate(wrapped, held_out, accelerator)
+            figures = averages.values() | {"learning_rate": rate, "gradient_norm": float(norm)}
+            figures |= evaluate(wrapped, held_out, accelerator)
             state = _whole_state(wrapped, accelerator)
             if accelerator.is_main_process:
                 log = log or Log(folder, options.tensorboard)
@@ -167,8 +169,8 @@ def _seed(seed: int, step: int, accelerator: Accelerator) -> None:
     torch.manual_seed((seed << 40) + step * accelerator.num_processes + accelerator.process_index)
 
 
-def _check_finite(step: int, loss: float, norm: Tensor | None, checkpoints: Checkpoints) -> None:
-    if math.isfinite(loss) and (norm is None or math.isfinite(float(norm))):
+def _check_finite(step: int, loss: float, norm: Tensor, checkpoints: Checkpoints) -> None:
+    if math.isfinite(loss) and math.isfinite(float(norm)):
         return
     saved = checkpoints.saved()
     raise AROmniError(

@@ -136,6 +136,15 @@ def test_an_output_that_was_not_asked_for_is_not_legal():
     assert dict(controller.rule().exits) == dict.fromkeys([V.eom_id, V.eos_id], V.eom_id)
 
 
+def test_a_reply_can_be_made_to_begin_with_text():
+    options = Options(min_text_tokens=2)
+    controller = Controller(V, plan_reply(("text", "speech", "image")), options, N)
+    for _ in range(2):
+        assert controller.rule().exits == ()
+        controller.push(V.text.start)
+    assert dict(controller.rule().exits)[V.boa_id] == V.boa_id
+
+
 def test_a_transcript_alone_is_no_answer():
     controller = Controller(V, plan_reply(("text", "speech"), transcript="spoken", spoken=True), Options(), N)
     for token_id in (V.ins_id, V.text.start, V.res_id):

@@ -66,6 +66,10 @@ def _same(first, second, **tolerance):
         torch.testing.assert_close(first[name], second[name], **{"rtol": 0, "atol": 0} | tolerance, msg=name)
 
 
+def _log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
 def test_a_killed_run_ends_with_the_same_weights(run, make_model):
     options = {"ema": 0.9, "dropout": 0.1, "accumulation": 2, "parts": 2}
     whole = run(name="whole", **options)
@@ -75,7 +79,7 @@ def test_a_killed_run_ends_with_the_same_weights(run, make_model):
     _same(whole, resumed)
 
 
-def test_accumulated_parts_are_one_big_batch(run, vocabulary):
+def test_accumulated_parts_are_one_big_batch(run, vocabulary, tmp_path):
     parts = batches(_row(vocabulary), STEPS, 64, 3, vocabulary.pad_id)
 
     def joined(step, part):
@@ -88,6 +92,10 @@ def test_accumulated_parts_are_one_big_batch(run, vocabulary):
 
     tolerance = {"rtol": 1e-3, "atol": 1e-4}
     _same(run(name="a", batch_at=parts, accumulation=3), run(name="b", batch_at=joined), **tolerance)
+    norms = [
+        [row["gradient_norm"] for row in _log(tmp_path / name)] for name in "ab"
+    ]  # before they are clipped
+    assert norms[0] == pytest.approx(norms[1], rel=1e-3)
 
 
 def test_activation_checkpointing_changes_nothing(run):
@@ -98,10 +106,7 @@ def test_averages_and_held_out_figures_are_logged(run, vocabulary, tmp_path):
     held_out = [batches(_row(vocabulary), 9, 64, 1, vocabulary.pad_id, seed=9)(step, 0) for step in range(2)]
     run(name="plain", held_out=held_out)
     run(name="averaged", held_out=held_out, ema=0.99)
-    plain, averaged = (
-        [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
-        for name in ("plain", "averaged")
-    )
+    plain, averaged = (_log(tmp_path / name) for name in ("plain", "averaged"))
     assert [row["step"] for row in plain] == [5, 10, 12]
     assert plain[-1]["ntp"] == averaged[-1]["ntp"]
     assert plain[-1]["held_out_ntp"] != averaged[-1]["held_out_ntp"]

@@ -51,4 +51,4 @@ def test_two_processes_are_one(tmp_path):
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5, msg=name)
     for first, second in zip(curve(tmp_path / "one"), curve(tmp_path / "two"), strict=True):
-        assert first == pytest.approx(second, abs=2e-4)
+        assert first == pytest.approx(second, rel=1e-3, abs=2e-4)
