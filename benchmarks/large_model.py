@@ -120,9 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--geometry", choices=GEOMETRIES, default="7b")
     parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument(
-        "--quantize", nargs="*", default=[], choices=SCHEMES, help="also measure these"
-    )
+    parser.add_argument("--quantize", nargs="*", default=[], choices=SCHEMES, help="also measure these")
     parser.add_argument("--prompt", type=int, default=512)
     parser.add_argument("--new", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)

@@ -214,11 +214,13 @@ def test_doctor_counts_memory_before_loading(bundle, tmp_path, capsys):
     assert main(["doctor", "--model", str(target), "--context", "999999"]) == 2
 
 
-MEASURE = """
-import resource, sys
+MEASURE = r"""
+import re, sys
+from pathlib import Path
 from ar_omni.convert import convert
 convert(sys.argv[1], sys.argv[2], progress=False)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+status = Path("/proc/self/status").read_text()  # getrusage would count the parent's memory at the fork
+print(int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024)
 """
 
 
