@@ -1,6 +1,6 @@
 """Trains nano's image tokenizer on the prepared pictures and saves it with its reconstruction quality.
 
-python train/image_tokenizer.py --work-dir runs/nano --steps 1400
+python train/image_tokenizer.py --work-dir runs/nano --steps 3000
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ar_omni.training.tokenizer_loop import Budget, fit
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
-    parser.add_argument("--steps", type=int, default=1400)
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch-size", type=int, default=16)
     args = parser.parse_args()
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("medium")

@@ -1,8 +1,9 @@
-"""Makes nano's raw data: pictures of 574 concepts in three styles, and speech of one Piper voice.
+"""Makes nano's raw data: pictures of 1,576 things in three styles, and speech of five voices.
 
-    python train/prepare_data.py --work-dir runs/nano --utterances 4500
+    python train/prepare_data.py --work-dir runs/nano
 
-Needs npm for the picture packages and the `[train]` extra for Piper. Restartable: finished shards are kept.
+Needs npm for the picture packages, the `[train]` extra for Piper, and Debian's wordnet-base, flite and
+espeak-ng. Restartable: finished shards are kept.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import os
+import random
 import subprocess
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ar_omni.training.world import dialogues, pictures, sentences, voices
+from ar_omni.training.world import dialogues, glosses, pictures, sentences, voices
 
 SHARD = 50
 
@@ -28,21 +29,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
     parser.add_argument("--image-size", type=int, default=96)
-    parser.add_argument("--sentences", type=int, default=3000)
-    parser.add_argument("--phrases", type=int, default=2000)
-    parser.add_argument("--utterances", type=int, default=4500, help="how many of all lines are spoken")
-    parser.add_argument("--held-out", type=int, default=200)
+    parser.add_argument("--sentences", type=int, default=6000, help="everyday sentences in the main voice")
+    parser.add_argument("--examples", type=int, default=2000, help="sentences out of WordNet, likewise")
+    parser.add_argument("--others", type=int, default=400, help="everyday sentences in each other voice")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     concepts = prepare_pictures(args.work_dir, args.image_size)
-    lines = mixed(
-        list(itertools.islice(sentences.sentences(seed=0), args.sentences)),
-        list(itertools.islice(sentences.phrases(seed=0), args.phrases)),
-        list(dict.fromkeys(dialogues.spoken_lines(concepts))),
-    )
-    held_out = list(itertools.islice(sentences.sentences(seed=1, held_out=True), args.held_out))
-    speak(held_out, args.work_dir / "speech" / "held_out", args.workers)
-    speak(lines[: args.utterances], args.work_dir / "speech" / "train", args.workers)
+    for name, (voice, lines) in groups(args, concepts).items():
+        speak(voice, lines, args.work_dir / "speech" / name, args.workers)
+
+
+def groups(args: argparse.Namespace, concepts: list[pictures.Concept]) -> dict[str, tuple[str, list[str]]]:
+    """Name of each folder of speech -> its voice and its lines."""
+    everyday = sentences.sentences(seed=0)
+    examples = [text for text in glosses.read_examples() if not sentences.is_held_out(text)]
+    random.Random(0).shuffle(examples)
+    said = {"sentences": (voices.MAIN_VOICE, list(itertools.islice(everyday, args.sentences)))}
+    for voice in voices.VOICES:
+        if voice != voices.MAIN_VOICE:
+            said[voice] = voice, list(itertools.islice(everyday, args.others))
+    said["dialogues"] = voices.MAIN_VOICE, list(dict.fromkeys(dialogues.spoken_lines(concepts)))
+    said["examples"] = voices.MAIN_VOICE, examples[: args.examples]
+    return said
 
 
 def prepare_pictures(work_dir: Path, size: int) -> list[pictures.Concept]:
@@ -53,7 +61,7 @@ def prepare_pictures(work_dir: Path, size: int) -> list[pictures.Concept]:
             ["npm", "install", "--silent", "--prefix", work_dir / "npm", *pictures.PACKAGES], check=True
         )
     source = pictures.Pictures(modules)
-    concepts = source.concepts()
+    concepts = source.concepts(glosses.read_glosses())
     target = work_dir / f"pictures-{size}.npz"
     if not target.exists():
         drawn = [
@@ -63,17 +71,11 @@ def prepare_pictures(work_dir: Path, size: int) -> list[pictures.Concept]:
         partial_file = target.with_suffix(".partial.npz")
         np.savez_compressed(partial_file, pictures=np.array(drawn))
         partial_file.rename(target)
-        (work_dir / "concepts.json").write_text(json.dumps([vars(concept) for concept in concepts], indent=1))
+    (work_dir / "concepts.json").write_text(json.dumps([vars(concept) for concept in concepts], indent=1))
     return concepts
 
 
-def mixed(*lists: list[str]) -> list[str]:
-    """All lines, each list spread evenly, so that any prefix of the work is a usable data set."""
-    keyed = [((index + 0.5) / len(lines), line) for lines in lists for index, line in enumerate(lines)]
-    return [line for _, line in sorted(keyed)]
-
-
-def speak(lines: list[str], folder: Path, workers: int) -> None:
+def speak(voice: str, lines: list[str], folder: Path, workers: int) -> None:
     """Speaks the lines in shards of 50, several processes at once; shards already there are kept."""
     folder.mkdir(parents=True, exist_ok=True)
     shards = [lines[start : start + SHARD] for start in range(0, len(lines), SHARD)]
@@ -81,20 +83,19 @@ def speak(lines: list[str], folder: Path, workers: int) -> None:
         (index, shard) for index, shard in enumerate(shards) if not (folder / f"{index:05d}.npz").exists()
     ]
     with ProcessPoolExecutor(workers) as pool:
-        list(tqdm(pool.map(partial(speak_shard, folder), jobs), total=len(jobs), desc=folder.name))
+        work = pool.map(partial(speak_shard, voice, folder), jobs)
+        list(tqdm(work, total=len(jobs), desc=folder.name, mininterval=5))
 
 
-def speak_shard(folder: Path, job: tuple[int, list[str]]) -> None:
+def speak_shard(voice: str, folder: Path, job: tuple[int, list[str]]) -> None:
     index, lines = job
-    voice = speaker()
-    voices.save_shard(folder / f"{index:05d}.npz", [voice.say(line) for line in lines])
+    voices.save_shard(folder / f"{index:05d}.npz", [speaker(voice).say(line) for line in lines])
 
 
 @cache
-def speaker() -> voices.PiperSpeaker:
-    """This process's voice, on a core of its own."""
-    voices.pin_to_core(os.getpid())
-    return voices.PiperSpeaker()
+def speaker(voice: str) -> voices.PiperSpeaker | voices.CommandSpeaker:
+    """This process's own voice."""
+    return voices.VOICES[voice]()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from ar_omni.media import Audio
 from ar_omni.tokenizers import load_tokenizer
-from ar_omni.training.world.voices import SAMPLE_RATE, load_shard, word_ends
+from ar_omni.training.world.voices import MAIN_VOICE, SAMPLE_RATE, VOICES, load_shard, word_ends
 
 
 def main() -> None:
@@ -25,10 +25,11 @@ def main() -> None:
     torch.set_float32_matmul_precision("medium")
     speech = load_tokenizer(work_dir / "speech_tokenizer")
     image = load_tokenizer(work_dir / "image_tokenizer")
-    texts, codes, words = [], [], []
-    for path in tqdm(sorted((work_dir / "speech/train").glob("*.npz")), desc="speech"):
+    texts, voices, codes, words = [], [], [], []
+    for path in tqdm(sorted((work_dir / "speech").glob("*/*.npz")), desc="speech", mininterval=5):
         for item in load_shard(path):
             texts.append(item.text.lower())
+            voices.append(path.parent.name if path.parent.name in VOICES else MAIN_VOICE)
             codes.append(speech.encode(Audio(item.samples.astype(np.float32) / 32768, SAMPLE_RATE)))
             ends = [round(end / speech.hop_length) for end in word_ends(item)]
             words.append(ends if len(ends) == len(item.text.split()) else [])
@@ -36,12 +37,13 @@ def main() -> None:
         drawn = data["pictures"]
     pictures = [
         [image.encode(Image.fromarray(styled)) for styled in concept]
-        for concept in tqdm(drawn, desc="pictures")
+        for concept in tqdm(drawn, desc="pictures", mininterval=5)
     ]
     partial = work_dir / "codes.partial.npz"
     np.savez_compressed(
         partial,
         texts=np.array(texts),
+        voices=np.array(voices),
         lengths=np.array([len(row) for row in codes]),
         speech=np.concatenate(codes).astype(np.int16),
         word_counts=np.array([len(ends) for ends in words]),

@@ -169,7 +169,7 @@ class Decoder(nn.Module):
         Hann windows overlap everywhere: the sum of their squares is 1.5.
         """
         config = self.config
-        magnitude, phase = spectra.chunk(2, dim=-1)
+        magnitude, phase = spectra.float().chunk(2, dim=-1)
         spectrum = torch.polar(torch.exp(magnitude.clamp(max=6)), phase)
         frames = torch.fft.irfft(spectrum, config.window) * self.hann / 1.5
         length = (frames.shape[1] - 1) * config.frame_hop + config.window

@@ -26,10 +26,12 @@ class CodebookLearner(nn.Module):
 
     def forward(self, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(..., dim) -> straight-through quantized latents, their codes (...), and the commitment loss."""
-        codes = self.encode(latents.detach())
-        if self.training:
-            self._update(latents.detach().flatten(0, -2), codes.flatten())
-        quantized = self.lookup(codes)
+        with torch.autocast(latents.device.type, enabled=False):  # half precision would blur who is nearest
+            latents = latents.float()
+            codes = self.encode(latents.detach())
+            if self.training:
+                self._update(latents.detach().flatten(0, -2), codes.flatten())
+            quantized = self.lookup(codes)
         commitment = (latents - quantized).square().mean()
         return latents + (quantized - latents).detach(), codes, commitment
 

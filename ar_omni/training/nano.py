@@ -13,7 +13,6 @@ from ar_omni.template import Template
 from ar_omni.tokenizers.base import ImageTokenizer, SpeechTokenizer
 from ar_omni.tokenizers.text import SentencePieceTokenizer
 from ar_omni.training.arguments import DecoderShape
-from ar_omni.training.world.dialogues import SMALL_TALK
 from ar_omni.training.world.tasks import World
 from ar_omni.vocabulary import Vocabulary
 
@@ -55,4 +54,3 @@ def _spelled(world: World) -> Iterator[str]:
     """Text that holds every character worth a unit of its own."""
     yield string.ascii_lowercase + string.digits + " .,?!'-:;\"()"
     yield from sorted(world.speech)
-    yield from (answer for _, answer in SMALL_TALK)

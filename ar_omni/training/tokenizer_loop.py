@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ar_omni.training.precision import autocast
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -37,7 +39,7 @@ def fit(
     started again takes exactly the steps it would have taken.
     """
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=budget.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
+        model.parameters(), lr=budget.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, budget.rate)
     start = 0
@@ -52,7 +54,8 @@ def fit(
     bar = tqdm(range(start, budget.steps), initial=start, total=budget.steps, mininterval=10)
     model.train()
     for step in bar:
-        parts = losses(step)
+        with autocast():
+            parts = losses(step)
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(parts.values())).sum().backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -1,10 +1,38 @@
-"""What nano is asked and answers: requests for pictures, questions about them, and small talk."""
+"""What nano is asked and what it answers: conversations as values, which training and evaluation render."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-from .pictures import STYLES, Concept
+from .pictures import STYLES, Concept, is_held_out_pair, is_plural
+
+Picture = tuple[int, str]
+"""A concept's index, and a style."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A question and its right answer.
+
+    Attributes:
+        said: what the user says or types.
+        answer: the reply's text; its speech says the same.
+        kind: a key of `KINDS`.
+        shown: the picture that the user shows.
+        drawn: the picture that the reply draws.
+    """
+
+    said: str
+    answer: str
+    kind: str
+    shown: Picture | None = None
+    drawn: Picture | None = None
+
 
 REQUESTS = (
     "show me {thing}",
@@ -12,36 +40,24 @@ REQUESTS = (
     "please draw {thing}",
     "can you show me {thing}?",
     "i want to see {thing}",
+    "could you draw {thing}?",
 )
 QUESTIONS = ("what is this?", "what do you see?", "what is in the picture?")
+EXPLAIN = ("what {verb} {thing}?", "tell me about {thing}", "explain {thing}")
+RESTYLE = ("draw it in {style} style", "now in {style} style", "can you make it in {style} style?")
+ANOTHER = ("another one", "one more", "show me something else")
+RECALL = ("what did i say?", "what did i just say?", "repeat what i said")
+SAY = ("say {line}", "please say {line}", "read this aloud, {line}")
+SORRY = "i am sorry, i do not know that."
+_SYLLABLES = "ba bo dri fle gli gorp ka lu mip na nox pla quo ru sni ta vorp wim zu zog".split()
 
-# Each row: ways to say it, and the answer. Every line is also spoken, so it stays short.
-SMALL_TALK: tuple[tuple[tuple[str, ...], str], ...] = (
-    (("hello", "hi", "hello there", "hi there"), "hello! nice to meet you."),
-    (("good morning", "morning"), "good morning! did you sleep well?"),
-    (("good afternoon", "good afternoon to you"), "good afternoon! how are you?"),
-    (("good evening", "evening"), "good evening! how was your day?"),
-    (("good night", "sleep well"), "good night! sweet dreams."),
-    (("goodbye", "bye", "see you later"), "goodbye! see you soon."),
-    (("how are you?", "how are you today?", "how do you do?"), "i am fine, thank you. and you?"),
-    (("i am fine", "i am fine, thank you", "i feel great"), "i am glad to hear that."),
-    (("i am sad", "i feel sad today"), "i am sorry. shall i draw something nice?"),
-    (("i am tired", "i am very tired"), "then take a short break."),
-    (("i am hungry", "i am very hungry"), "how about a piece of cake?"),
-    (("i am thirsty", "i want to drink something"), "how about a glass of water?"),
-    (("thank you", "thanks", "thank you very much"), "you are welcome."),
-    (("what is your name?", "who are you?", "tell me your name"), "my name is nano. i am a small model."),
-    (("what can you do?", "help", "how can you help me?"), "i can talk, listen, draw and name pictures."),
-    (("where are you from?", "where do you live?"), "i live inside this computer."),
-    (("how old are you?", "when were you born?"), "i am very young."),
-    (("can you hear me?", "do you hear me?"), "yes, i can hear you."),
-    (("can you draw?", "do you like drawing?"), "yes, i love to draw. ask me for a picture."),
-    (("tell me a joke", "make me laugh"), "why is the cat happy? because the mouse is at home."),
-    (("i like you", "you are nice", "well done", "very good"), "thank you, that is very kind."),
-    (("i do not understand", "what do you mean?"), "i am sorry. please ask me again."),
-    (("what time is it?", "what day is it today?"), "i am sorry, i have no clock."),
-    (("what is the weather like?", "is it raining?"), "i cannot look outside, but i hope it is sunny."),
-)
+
+@cache
+def small_talk() -> tuple[tuple[tuple[str, ...], str], ...]:
+    """Every row of `small_talk.txt`: ways to say it, and the answer."""
+    lines = Path(__file__).with_name("small_talk.txt").read_text(encoding="utf-8").splitlines()
+    rows = (line.split(" = ") for line in lines if not line.startswith("#"))
+    return tuple((tuple(said.split(" | ")), answer) for said, answer in rows)
 
 
 def styled(thing: str, style: str | None) -> str:
@@ -59,28 +75,167 @@ def name_reply(concept: Concept) -> str:
     return f"this is {concept.phrase}."
 
 
+def explanation(concept: Concept) -> str:
+    """What nano says of a thing."""
+    return f"{concept.phrase} {concept.gloss}."
+
+
 def caption(concept: Concept, style: str) -> str:
-    """The description of a picture: name and style."""
-    return f"{styled(concept.phrase, style)}."
+    """The description of a picture: name, style and group."""
+    return f"{styled(concept.phrase, style)}, from {concept.group}."
 
 
-def spoken_lines(concepts: list[Concept]) -> Iterator[str]:
-    """Every line that is spoken: small talk, then two requests and two replies for each concept."""
-    for phrasings, answer in SMALL_TALK:
+def conversation(concepts: Sequence[Concept], rng: random.Random) -> list[Exchange]:
+    """One to three exchanges; a few of them speak of what came before."""
+    history: list[Exchange] = []
+    for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
+        follow = _FOLLOWING if history and history[-1].drawn else ("recall",) if history else ()
+        kind = rng.choice(follow) if follow and rng.random() < 0.5 else _opening(rng)
+        history.append(KINDS[kind](concepts, rng, history))
+    return history
+
+
+def _opening(rng: random.Random) -> str:
+    return rng.choices(list(_OPENINGS), weights=_OPENINGS.values())[0]
+
+
+def is_held_out_conversation(exchanges: Sequence[Exchange], share: float = 0.05) -> bool:
+    """Whether a conversation is never trained on: a hash of what is said decides, no list is needed."""
+    said = "|".join(exchange.said for exchange in exchanges)
+    return int.from_bytes(hashlib.blake2b(said.encode(), digest_size=4).digest()) < share * 2**32
+
+
+def _show(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
+    index, style = _trained_pair(concepts, rng)
+    concept = concepts[index]
+    asked = style if style != default_style(concept) or rng.random() < 0.5 else None
+    said = request(rng.randrange(len(REQUESTS)), concept, asked)
+    if rng.random() < 0.5:  # half of the requests are among those that are recorded
+        known, asked = rng.choice(recorded_requests(index, concept))
+        if not (asked and is_held_out_pair(concept.name, asked)):
+            said, style = known, asked or default_style(concept)
+    return Exchange(said, show_reply(concept), "show", drawn=(index, style))
+
+
+def _restyle(concepts: Sequence[Concept], rng: random.Random, history: list[Exchange]) -> Exchange:
+    index, style = history[-1].drawn
+    others = [
+        other for other in STYLES if other != style and not is_held_out_pair(concepts[index].name, other)
+    ]
+    style = rng.choice(others)
+    said = rng.choice(RESTYLE).format(style=style)
+    return Exchange(said, f"here it is in {style} style.", "restyle", drawn=(index, style))
+
+
+def _another(concepts: Sequence[Concept], rng: random.Random, history: list[Exchange]) -> Exchange:
+    """The next thing in the order of the concepts, where related ones are neighbours, in the same style."""
+    index, style = history[-1].drawn
+    index = (index + 1) % len(concepts)
+    while is_held_out_pair(concepts[index].name, style):
+        index = (index + 1) % len(concepts)
+    return Exchange(rng.choice(ANOTHER), show_reply(concepts[index]), "another", drawn=(index, style))
+
+
+def _name(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
+    shown = _trained_pair(concepts, rng)
+    return Exchange(rng.choice(QUESTIONS), name_reply(concepts[shown[0]]), "name", shown=shown)
+
+
+def _explain(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
+    index = rng.randrange(len(concepts))
+    concept = concepts[index]
+    said = question(rng.choice((0, 0, *range(len(EXPLAIN)))), concept)
+    return Exchange(said, explanation(concept), "explain", drawn=(index, default_style(concept)))
+
+
+def _say(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
+    line = rng.choice(rng.choice(small_talk())[0]).rstrip("?")
+    return Exchange(rng.choice(SAY).format(line=line), f"{line}.", "say")
+
+
+def _recall(concepts: Sequence[Concept], rng: random.Random, history: list[Exchange]) -> Exchange:
+    return Exchange(rng.choice(RECALL), f"you said, {history[-1].said}", "recall")
+
+
+def _unknown(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
+    thing = f"a {made_up(rng)}"
+    return Exchange(rng.choice((*REQUESTS, *EXPLAIN)).format(thing=thing, verb="is"), SORRY, "unknown")
+
+
+def _small_talk(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
+    phrasings, answer = rng.choice(small_talk())
+    return Exchange(rng.choice(phrasings), answer, "small_talk")
+
+
+KINDS: dict[str, Callable[[Sequence[Concept], random.Random, list[Exchange]], Exchange]] = {
+    "show": _show,
+    "restyle": _restyle,
+    "another": _another,
+    "name": _name,
+    "explain": _explain,
+    "say": _say,
+    "recall": _recall,
+    "unknown": _unknown,
+    "small_talk": _small_talk,
+}
+"""Kind -> what makes an exchange of it from the concepts, a generator and the exchanges before."""
+_OPENINGS = {"show": 0.4, "name": 0.12, "explain": 0.2, "say": 0.06, "unknown": 0.06, "small_talk": 0.16}
+_FOLLOWING = ("restyle", "restyle", "another", "recall")
+
+
+def default_style(concept: Concept) -> str:
+    """The style of a picture that nobody named a style for: the first that may be trained on."""
+    return next(style for style in STYLES if not is_held_out_pair(concept.name, style))
+
+
+def _trained_pair(concepts: Sequence[Concept], rng: random.Random) -> Picture:
+    while True:
+        index, style = rng.randrange(len(concepts)), rng.choice(STYLES)
+        if not is_held_out_pair(concepts[index].name, style):
+            return index, style
+
+
+def made_up(rng: random.Random) -> str:
+    """A word that means nothing."""
+    return "".join(rng.choice(_SYLLABLES) for _ in range(rng.choice((2, 2, 3))))
+
+
+def spoken_lines(concepts: Sequence[Concept]) -> Iterator[str]:
+    """Every line that is recorded: small talk, and for each concept requests and a part of the replies."""
+    for phrasings, answer in small_talk():
         yield from (*phrasings, answer)
-    yield from QUESTIONS
+    yield from (*QUESTIONS, *ANOTHER, *RECALL, SORRY)
+    for style in STYLES:
+        yield from (template.format(style=style) for template in RESTYLE)
+        yield f"here it is in {style} style."
     for index, concept in enumerate(concepts):
         yield show_reply(concept)
-        yield _request(index, concept, None)
-        yield _request(index + 2, concept, STYLES[index % len(STYLES)])
-        yield name_reply(concept)
+        yield from (said for said, _ in recorded_requests(index, concept))
+        yield question(0, concept) if index % 2 else name_reply(concept)
+        if index % 3 == 0:
+            yield explanation(concept)
+    rng = random.Random(0)
+    yield from (_unknown(concepts, rng, []).said for _ in range(150))
 
 
-def unspoken_requests(concepts: list[Concept]) -> Iterator[tuple[str, str]]:
+def unspoken_requests(concepts: Sequence[Concept]) -> Iterator[tuple[str, str]]:
     """(request, name) pairs that `spoken_lines` does not hold: to evaluate with."""
     for index, concept in enumerate(concepts):
-        yield _request(index + 1, concept, None), concept.name
+        yield request(index + 1, concept, None), concept.name
 
 
-def _request(template: int, concept: Concept, style: str | None) -> str:
+def request(template: int, concept: Concept, style: str | None) -> str:
+    """A request for a concept, in the words of a template."""
     return REQUESTS[template % len(REQUESTS)].format(thing=styled(concept.phrase, style))
+
+
+def recorded_requests(index: int, concept: Concept) -> tuple[tuple[str, str | None], ...]:
+    """The requests for a concept that are recorded, each with the style that it asks for."""
+    style = STYLES[index % len(STYLES)]
+    return (request(index, concept, None), None), (request(index + 2, concept, style), style)
+
+
+def question(template: int, concept: Concept) -> str:
+    """What one asks to have a concept explained."""
+    verb = "are" if is_plural(concept.name) else "is"
+    return EXPLAIN[template].format(thing=concept.phrase, verb=verb)

@@ -6,9 +6,12 @@ import hashlib
 import io
 import json
 import re
+import unicodedata
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -19,11 +22,35 @@ PACKAGES = (
     "@lobehub/fluent-emoji-3d@1.1.0",
 )
 STYLES = ("classic", "flat", "3d")
-GROUPS = {3: "animals and nature", 4: "food and drink", 5: "travel and places", 6: "activities", 7: "objects"}
+GROUPS = {
+    0: "smileys and emotion",
+    1: "people and body",
+    3: "animals and nature",
+    4: "food and drink",
+    5: "travel and places",
+    6: "activities",
+    7: "objects",
+    8: "symbols",
+    9: "flags",
+}
 _SVG = "{http://www.w3.org/2000/svg}"
-_UNWANTED = re.compile(
-    r"thirty|hotel|cigarette|headstone|kaaba|synagogue|mosque|hindu|placard|nazar|briefs|bikini"
+_SPELLED = {
+    "&": " and ",
+    "1st": "first",
+    "2nd": "second",
+    "3rd": "third",
+    "keycap: 10": "number ten",
+    "8 ball": "eight ball",
+    "u.s.": "u s",
+    "st.": "saint",
+}
+_THINGS = frozenset(GROUPS[number] for number in (3, 4, 5, 6, 7))
+"""Groups whose names end with a noun that says what kind of thing it is."""
+_BARE = re.compile(
+    r"(?:no|women|men|people) .*"
+    r"|.*(?:ing|food|rice|bread|bacon|salt|butter|sushi|milk|tea|water|money|music|weather)"
 )
+"""Names that take no article."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +61,27 @@ class Concept:
     hexcode: str
     group: str
     tags: tuple[str, ...]
+    gloss: str
+    """What is said of it, from the verb on: "is a leaping insect", "goes with light, star and night"."""
 
     @property
     def phrase(self) -> str:
-        """The name as one says it: "a red apple", "an owl", "grapes"."""
-        plural = self.name.endswith("s") and not self.name.endswith(("ss", "us", "bus", "compass"))
-        if plural:
+        """The name as one says it: "a red apple", "an owl", "grapes", "the flag of chad"."""
+        if self.name.startswith("flag of "):
+            return f"the {self.name}"
+        if is_plural(self.name) or _BARE.fullmatch(self.name):
             return self.name
         return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
+
+
+def is_plural(name: str) -> bool:
+    """Whether a name speaks of several things."""
+    return name.endswith("s") and not name.endswith(("ss", "us")) and not name.startswith("flag of ")
+
+
+def listed(words: Sequence[str]) -> str:
+    """ "light, star and night"."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
 class Pictures:
@@ -62,18 +102,20 @@ class Pictures:
             },
         }
 
-    def concepts(self, max_words: int = 2) -> list[Concept]:
-        """Things of five groups, drawn in all styles, with names of at most `max_words` plain words."""
+    def concepts(self, glosses: Mapping[str, str] | None = None) -> list[Concept]:
+        """Everything that all three styles draw, with a name of plain words.
+
+        Args:
+            glosses: name -> what it is; where there is none, the search words say it.
+        """
         entries = json.loads((self.root / "emojibase-data/en/data.json").read_text(encoding="utf-8"))
-        names = [(entry, entry["label"].lower()) for entry in entries if entry.get("group") in GROUPS]
-        return [
-            Concept(name, entry["hexcode"], GROUPS[entry["group"]], tuple(entry.get("tags", ())))
-            for entry, name in names
-            if len(name.split()) <= max_words
-            and re.fullmatch(r"[a-z' -]+", name)
-            and not _UNWANTED.search(name)
-            and all(self._key(table, entry["hexcode"]) for table in (self.noto, *self.files.values()))
+        tables = (self.noto, *self.files.values())
+        drawn = [
+            entry
+            for entry in entries
+            if entry.get("group") in GROUPS and all(self._key(table, entry["hexcode"]) for table in tables)
         ]
+        return [_concept(entry, glosses or {}) for entry in drawn]
 
     @staticmethod
     def _key(table: dict, hexcode: str) -> str | None:
@@ -96,6 +138,33 @@ class Pictures:
         if style == "flat":
             return _render(file.read_text(encoding="utf-8"), 2 * size)
         return Image.open(file)
+
+
+def plain_name(label: str) -> str:
+    """An emoji's label in lower-case words: "flag: Chad" -> "flag of chad"."""
+    text = label.lower().replace("\u2019", "'")
+    for spelling, words in _SPELLED.items():
+        text = text.replace(spelling, words)
+    text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    kind, _, rest = text.partition(": ")
+    if rest:
+        text = f"flag of {rest}" if kind == "flag" else f"{kind} with {rest}"
+    text = text.replace("with bald", "without hair").replace(" - ", " ")
+    return " ".join(re.findall(r"[a-z']+", text.replace("-", " ")))
+
+
+def _concept(entry: Mapping[str, Any], glosses: Mapping[str, str]) -> Concept:
+    name, group = plain_name(entry["label"]), GROUPS[entry["group"]]
+    tags = [plain_name(tag) for tag in entry.get("tags", ())]
+    tags = [tag for tag in tags if len(tag) > 2 and tag not in name.split()]
+    known = glosses.get(name) or (glosses.get(name.split()[-1]) if group in _THINGS else None)
+    if known:
+        said = f"{'are' if is_plural(name) else 'is'} {known}"
+    elif tags:
+        said = f"{'go' if is_plural(name) else 'goes'} with {listed(tags[:3])}"
+    else:
+        said = f"{'belong' if is_plural(name) else 'belongs'} to {group}"
+    return Concept(name, entry["hexcode"], group, tuple(tags), said)
 
 
 def _render(svg: str, size: int) -> Image.Image:

