@@ -45,7 +45,7 @@ pages: .venv/installed-dev
 
 .venv/installed-dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) ".[dev,train,eval,serve]"
+	$(INSTALL) ".[dev,train,eval,serve,app]"
 	touch $@ .venv/installed
 
 clean:

@@ -51,7 +51,7 @@ def build_page(visitors: Visitors) -> gr.Blocks:
             voice = _fixed("player", "voice")
         with gr.Row(elem_id="composer"):
             box = gr.MultimodalTextbox(
-                placeholder="Write, or drop a picture or a recording",
+                placeholder="Write, or drop a picture",
                 sources=["upload"],
                 file_count="multiple",
                 file_types=["image", *AUDIO_FORMATS],
