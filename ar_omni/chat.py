@@ -87,7 +87,8 @@ class Chat:
         if opener is None:
             return
         closer = ids.index(specials["eoa"], opener)
-        kept = ceil(seconds * self.omni.processor.speech_tokenizer.frame_rate)
+        frames = seconds * self.omni.processor.speech_tokenizer.frame_rate
+        kept = ceil(round(frames, 6))
         # a segment without codes is not legal, so speech that was not heard at all takes its marks along
         cut, rest = (opener + 1 + kept, closer) if kept else (opener, closer + 1)
         if cut < rest:

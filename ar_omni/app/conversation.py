@@ -42,6 +42,7 @@ class Conversation:
         self.used_at = monotonic()
         self._lock = threading.RLock()
         self._stream: Iterator[Event] | None = None
+        self._halt = threading.Event()
         self._meet(model)
 
     def use(self, model: Model) -> None:
@@ -65,6 +66,7 @@ class Conversation:
             full = self._chat.length + min(ROOM, self.model.context // 2) > self.model.context
             if full:
                 self._meet(self.model)
+            self._halt = threading.Event()
             stream = self._chat.stream(parts, **asked)
             turn = Turn(parts, asked, self._chat.turns, warning=FRESH if full else "")
             self.turns.append(turn)
@@ -74,6 +76,7 @@ class Conversation:
 
     def stop(self, heard: Heard | None = None) -> None:
         """Stop the reply; of the last one's speech only what was heard is kept."""
+        self._halt.set()  # whoever holds the lock while the next event comes lets go of it soon
         with self._lock:
             self.used_at = monotonic()
             stream, self._stream = self._stream, None
@@ -115,7 +118,7 @@ class Conversation:
 
     def _meet(self, model: Model) -> None:
         self.model = model
-        self._chat = Chat(model.omni, run=model.engine.run)
+        self._chat = Chat(model.omni, run=lambda turn: model.engine.run(turn, self._halt))
 
     def _forget(self) -> None:
         while len(self.turns) > 1 and (

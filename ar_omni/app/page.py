@@ -13,6 +13,8 @@ from ar_omni.app.visitors import Visitors
 from ar_omni.media import AUDIO_FORMATS
 
 TITLE = "ar-omni"
+UPLOADS_S = 3600
+"""After so many seconds uploaded files are deleted; what was read of them is in the conversation."""
 _FILES = Path(__file__).parent / "page_files"
 _SILENCE = "(who, box, played, ...controls) => [who, box, window.arOmniSpeech.stop(), ...controls]"
 """Whoever sends interrupts: the voice stops before the message leaves the page, and says how far it came."""
@@ -36,7 +38,13 @@ def css() -> str:
 def build_page(visitors: Visitors) -> gr.Blocks:
     """All of it, for these visitors."""
     do = Handlers(visitors)
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True, fill_height=True) as page:
+    with gr.Blocks(
+        title=TITLE,
+        analytics_enabled=False,
+        fill_width=True,
+        fill_height=True,
+        delete_cache=(UPLOADS_S, UPLOADS_S),
+    ) as page:
         who, key, played = gr.State(""), gr.Textbox(visible=False), gr.JSON(visible=False)
         with gr.Row(elem_id="bar"):
             gr.HTML(f"<h1>{TITLE}</h1>", apply_default_css=False, elem_id="title")
