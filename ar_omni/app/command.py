@@ -32,10 +32,10 @@ def main(args: Namespace) -> None:
     from ar_omni.app.visitors import Visitors
     from ar_omni.serving.engine import Engine
 
-    logins = _logins(args.auth)
-    folder = Path(args.models)
+    logins, folder = _logins(args.auth), Path(args.models)
     if not folder.is_dir():
         raise InputError(f"expected a folder of models, got {folder}, which is none")
+    _check_certificate(args.ssl_certfile, args.ssl_keyfile)
     models = Models(
         Path(args.model) if args.model else None,
         folder,
@@ -108,3 +108,11 @@ def _logins(given: Sequence[str]) -> list[tuple[str, str]] | None:
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise InputError("expected --auth NAME:PASSWORD")
     return pairs or None
+
+
+def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
+    if bool(certfile) != bool(keyfile):
+        raise InputError("expected --ssl-certfile and --ssl-keyfile together, got one of them")
+    for file in (certfile, keyfile):
+        if file and not Path(file).is_file():
+            raise InputError(f"expected a file, got {file}, which is none")

@@ -18,10 +18,11 @@ from ar_omni.app.visitors import Visitors
 CHROMIUM = Path("/usr/bin/chromium")
 PATIENCE_MS = 120_000
 FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync "
-    "--use-fake-ui-for-media-stream --use-fake-device-for-media-stream"
-).split()
+    *"--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split(),
+    *"--disable-component-update --disable-sync".split(),
+    *"--use-fake-ui-for-media-stream --use-fake-device-for-media-stream".split(),
+    "--host-resolver-rules=MAP people.test 127.0.0.1",
+)
 SCREENSHOTS = os.environ.get("AR_OMNI_SCREENSHOTS")
 """A folder to keep a picture of each state in, such as docs/app."""
 SCHEDULE = """

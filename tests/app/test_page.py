@@ -20,12 +20,12 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium"),
 ]
-CONTINUE = """async () => {
+SPOKEN = "arOmniSpeech.state.ended && arOmniSpeech.played() >= arOmniSpeech.state.received"
+"""The speech has been played to its end."""
+FIGURES = """() => {
   const { state, played } = arOmniSpeech;
-  while (!state.ended || played() < state.received) await new Promise((go) => setTimeout(go, 50));
   return { gaps: state.gaps, received: state.received, played: played(), scheduled: window.scheduled };
 }"""
-"""Waits for the end of the speech."""
 RENDER = """async () => {
   const [first] = scheduled, last = scheduled.at(-1), rate = first.rate;
   const length = Math.round((last.when - first.when) * rate) + last.samples.length;
@@ -87,7 +87,8 @@ def test_typing_gives_text_a_picture_and_speech_without_gaps(app, page):
     page.wait_for_selector("#newest .speaking, #newest .turn.ended")
     shot(page, "answering")
     turn = ended(page)
-    heard = page.evaluate(CONTINUE)
+    page.wait_for_function(SPOKEN)
+    heard = page.evaluate(FIGURES)
     made = app.turns()[-1].speech.audio
     played = np.concatenate([np.float32(part["samples"]) for part in heard["scheduled"]])
     assert heard["played"] == heard["received"] == len(made.samples)
@@ -222,3 +223,10 @@ def test_the_status_panel_is_doctors(page):
     page.wait_for_timeout(500)
     assert "weights" in page.inner_text("#panel")
     shot(page, "status")
+
+
+def test_the_microphone_needs_https_elsewhere(app, context):
+    page = visit(context, f"http://people.test:{app.port}")
+    assert page.is_disabled("#microphone button")
+    assert "--ssl-certfile" in page.inner_text("#microphone .hint")
+    page.close()
