@@ -74,6 +74,7 @@ def create_app(
         logins: pairs of name and password; None lets everyone in.
     """
     import gradio as gr
+    from anyio.to_thread import current_default_thread_limiter
     from fastapi import FastAPI
 
     from ar_omni.app.page import build_page, css, theme
@@ -82,6 +83,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # a person may hold two threads, one for events and one for samples, which mostly wait
+        current_default_thread_limiter().total_tokens += 2 * visitors.most
         yield
         visitors.models.close()
 

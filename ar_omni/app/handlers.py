@@ -54,15 +54,18 @@ class Handlers:
         self, who: str, box: dict[str, Any] | None, played: Any, *controls: Any
     ) -> Iterator[tuple[Any, ...]]:
         """A typed message; the box is emptied once the message is taken."""
-        box, wishes = box or {}, Wishes(*controls)
+        box, wishes, taken = box or {}, Wishes(*controls), False
 
         def start(conversation: Conversation) -> Iterator[Turn]:
+            nonlocal taken
             conversation.stop(heard(played))
             parts = written(box.get("text") or "", box.get("files") or [], wishes)
-            return conversation.send(parts, **wishes.asked())
+            turns = conversation.send(parts, **wishes.asked())
+            taken = True
+            return turns
 
         for number, view in enumerate(self._replies(who, start)):
-            yield *view, gr.skip() if number else None
+            yield *view, None if taken and not number else gr.skip()
 
     def record(self, who: str, event: gr.EventData, *controls: Any) -> Iterator[View]:
         """A recording from the microphone."""

@@ -39,14 +39,14 @@ class Wishes:
         style: of pictures.
         temperature: of everything that is sampled; 0 leaves it to the checkpoint's preset.
         guidance: towards the prompt, in pictures; 0 likewise.
-        seed: for the same reply again; below 0 for another one each time.
+        seed: for the same reply again; None or below 0 for another one each time.
     """
 
     outputs: Sequence[str]
     style: str = AS_ASKED
     temperature: float = 0
     guidance: float = 0
-    seed: int = -1
+    seed: int | None = -1
 
     def asked(self) -> dict[str, Any]:
         """As `Chat.stream` takes it.
@@ -58,7 +58,7 @@ class Wishes:
         if not outputs:
             raise InputError("choose at least one of text, picture and speech for the answer")
         shaping = {"temperature": self.temperature, "guidance_scale": self.guidance}
-        seed = self.seed if self.seed >= 0 else None
+        seed = None if self.seed is None or self.seed < 0 else self.seed
         return {"outputs": outputs, "seed": seed, "previews": True} | {
             name: value for name, value in shaping.items() if value
         }

@@ -49,7 +49,7 @@ def one_turn(conversation_id: str, turn: Turn) -> str:
     """The message on the right, the reply on the left."""
     state = "ended" if turn.ended else "running"
     return (
-        f'<article class="turn {state}" data-turn="{turn.id}">'
+        f'<article class="turn {state}" data-turn="{turn.id}" aria-busy="{str(not turn.ended).lower()}">'
         f"{_message(conversation_id, turn)}{_reply(conversation_id, turn)}</article>"
     )
 
