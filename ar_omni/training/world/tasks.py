@@ -17,6 +17,7 @@ from ar_omni.training.world.dialogues import (
     Picture,
     caption,
     conversation,
+    default_style,
     is_held_out_conversation,
     styled,
 )
@@ -176,7 +177,8 @@ def _reading(world: World, rng: random.Random, progress: float, spliced: float) 
 def _draw(world: World, rng: random.Random, _: float) -> Conversation:
     index, style = world.pair(rng)
     concept = world.concepts[index]
-    prompt = styled(rng.choice((concept.phrase, concept.phrase, concept.name)), style)
+    asked = None if style == default_style(concept) and rng.random() < 0.4 else style
+    prompt = styled(rng.choice((concept.phrase, concept.phrase, concept.name)), asked)
     return _turns([_text(prompt)], [world.picture(index, style)]), "draw"
 
 
