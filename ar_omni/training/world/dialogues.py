@@ -88,7 +88,7 @@ def caption(concept: Concept, style: str) -> str:
 def conversation(concepts: Sequence[Concept], rng: random.Random) -> list[Exchange]:
     """One to three exchanges; a few of them speak of what came before."""
     history: list[Exchange] = []
-    for _ in range(rng.choice((1, 1, 1, 2, 2, 3))):
+    for _ in range(rng.choice((1, 1, 1, 1, 1, 2, 2, 3))):
         follow = _FOLLOWING if history and history[-1].drawn else ("recall",) if history else ()
         kind = rng.choice(follow) if follow and rng.random() < 0.5 else _opening(rng)
         history.append(KINDS[kind](concepts, rng, history))
