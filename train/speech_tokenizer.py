@@ -1,6 +1,6 @@
-"""Trains nano's speech codec on the prepared speech and saves it.
+"""Trains nano's speech codec on the prepared speech of all voices and saves it.
 
-python train/speech_tokenizer.py --work-dir runs/nano --steps 2100
+python train/speech_tokenizer.py --work-dir runs/nano --steps 5000
 """
 
 from __future__ import annotations
@@ -16,25 +16,32 @@ from ar_omni.tokenizers.speech import NanoSpeechTokenizer
 from ar_omni.tokenizers.speech_network import SpeechTokenizerConfig
 from ar_omni.training.speech_tokenizer import SpeechTokenizerTrainer, phoneme_inventory, phoneme_labels
 from ar_omni.training.tokenizer_loop import Budget, fit
-from ar_omni.training.world.voices import load_shard
+from ar_omni.training.world.voices import MAIN_VOICE, VOICES, load_shard
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
-    parser.add_argument("--steps", type=int, default=2100)
+    parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--init", type=Path, help="a trained codec to go on from")
     parser.add_argument("--batch-size", type=int, default=12)
     parser.add_argument("--codes", type=int, default=40, help="length of a training crop, in codes")
     args = parser.parse_args()
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("medium")
     config = SpeechTokenizerConfig()
+    folders = ("sentences", *(name for name in VOICES if name != MAIN_VOICE))
     utterances = [
-        item for path in sorted((args.work_dir / "speech/train").glob("*.npz")) for item in load_shard(path)
+        item
+        for folder in folders
+        for path in sorted((args.work_dir / "speech" / folder).glob("*.npz"))
+        for item in load_shard(path)
     ]
     inventory = stored_inventory(args.work_dir / "phonemes.json", utterances)
     samples, labels = recordings(utterances, inventory, config.hop_length, args.codes)
     trainer = SpeechTokenizerTrainer(config, len(inventory) + 1)
+    if args.init:
+        trainer.go_on_from(NanoSpeechTokenizer.load(args.init).network)
 
     def losses(step: int) -> dict[str, torch.Tensor]:
         starts = torch.randint(len(labels) - args.codes, (args.batch_size,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,43 +89,32 @@ class Checkpoints:
 
 
 def training_state(
-    parameters: dict[str, Tensor], optimizer: torch.optim.Optimizer, average: AveragedWeights
+    parameters: dict[str, Tensor], optimizers: Sequence[torch.optim.Optimizer], average: AveragedWeights
 ) -> dict[str, Tensor]:
-    """Name -> tensor of everything that the steps change; what AdamW has not made yet is made, with zeros."""
+    """Name -> tensor of everything that the steps change; moments that are not made yet are, with zeros."""
     state = {f"average/{name}": value for name, value in average.values.items()}
-    for name, parameter in parameters.items():
-        moments = optimizer.state[parameter]
-        if not moments:
-            moments["step"] = torch.zeros((), device=parameter.device)
-            moments["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
-            moments["exp_avg_sq"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
-        state[f"weights/{name}"] = parameter.detach()
-        state |= {f"optimizer/{name}/{key}": value for key, value in moments.items()}
+    names = {parameter: name for name, parameter in parameters.items()}
+    for optimizer in optimizers:
+        for parameter in (value for group in optimizer.param_groups for value in group["params"]):
+            moments, name = optimizer.state[parameter], names[parameter]
+            for key in MOMENTS[type(optimizer)]:
+                if key not in moments:
+                    moments[key] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+                state[f"optimizer/{name}/{key}"] = moments[key]
+            if isinstance(optimizer, torch.optim.AdamW):
+                moments.setdefault("step", torch.zeros((), device=parameter.device))
+                state[f"optimizer/{name}/step"] = moments["step"]
+            state[f"weights/{name}"] = parameter.detach()
     return state
+
+
+MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), torch.optim.Muon: ("momentum_buffer",)}
+"""What each optimizer remembers of a parameter, in its shape."""
 
 
 def trainable(module: nn.Module) -> dict[str, Tensor]:
     """Name -> parameter of those that are trained, tied ones once."""
     return {name: value for name, value in module.named_parameters() if value.requires_grad}
-
-
-def restore_single_file(folder: Path, state: dict[str, Tensor], order: list[str]) -> int:
-    """Reads a `checkpoint.pt` of weights and AdamW's moments in one file; its step, or 0 if there is none.
-
-    Args:
-        folder: of the run.
-        state: of `training_state`, to be filled.
-        order: names of the parameters in the optimizer's order.
-    """
-    path = folder / "checkpoint.pt"
-    if not path.exists():
-        return 0
-    saved = torch.load(path, weights_only=True)
-    for index, name in enumerate(order):
-        state[f"weights/{name}"].copy_(saved["model"][name.removeprefix("model.")])
-        for key, value in saved["optimizer"]["state"][index].items():
-            state[f"optimizer/{name}/{key}"].copy_(value)
-    return saved["step"]
 
 
 @contextmanager

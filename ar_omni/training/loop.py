@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ar_omni.errors import AROmniError, InputError
-from ar_omni.training.checkpoints import Checkpoints, restore_single_file, trainable, training_state
+from ar_omni.training.checkpoints import Checkpoints, trainable, training_state
 from ar_omni.training.logs import Averages, Log, means
 from ar_omni.training.objective import Objective
-from ar_omni.training.optimization import AveragedWeights, LoopOptions, parameter_groups
+from ar_omni.training.optimization import AveragedWeights, LoopOptions, make_optimizers
+from ar_omni.training.precision import has_fast_bfloat16
 
 Batch = dict[str, Tensor]
 OnSave = Callable[[nn.Module, Mapping[str, Tensor] | None, int], None]
@@ -24,14 +25,19 @@ OnSave = Callable[[nn.Module, Mapping[str, Tensor] | None, int], None]
 it (else None), and the step."""
 
 
-def make_accelerator() -> Accelerator:
-    """bfloat16 on CUDA, float32 on a CPU, and whatever `accelerate launch` was told beside that.
+def make_accelerator(mixed: bool = True) -> Accelerator:
+    """The processes that train, with whatever `accelerate launch` was told.
+
+    Args:
+        mixed: multiply matrices in bfloat16 where the machine has instructions for it; weights, sums and
+            losses stay float32.
 
     Raises:
         InputError: an engine that this loop does not save for.
     """
     cuda = torch.cuda.is_available()
-    accelerator = Accelerator(cpu=not cuda, mixed_precision="bf16" if cuda else None)
+    half = mixed and has_fast_bfloat16("cuda" if cuda else "cpu")
+    accelerator = Accelerator(cpu=not cuda, mixed_precision="bf16" if half else "no")
     if accelerator.distributed_type == DistributedType.DEEPSPEED:
         raise InputError("expected ddp or fsdp2, got deepspeed; use a file of configs/accelerate")
     return accelerator
@@ -70,14 +76,16 @@ def train(
     """
     if options.activation_checkpointing:
         objective.model.gradient_checkpointing_enable({"use_reentrant": False})
-    optimizer = torch.optim.AdamW(
-        parameter_groups(objective, options.weight_decay), options.learning_rate, (0.9, 0.95), fused=True
-    )
-    wrapped, prepared = accelerator.prepare(objective, optimizer)
+    if options.compile:
+        objective.model.set_attn_implementation("eager")  # what the compiler fuses best
+        objective.model.model.compile(dynamic=True)
+    optimizers = make_optimizers(objective, options)
+    wrapped, *prepared = accelerator.prepare(objective, *optimizers)
     parameters = trainable(accelerator.unwrap_model(wrapped))
     average = AveragedWeights(parameters, options.ema)
     checkpoints = Checkpoints(folder, options.keep, accelerator)
-    start = _resume(checkpoints, parameters, optimizer, average)
+    with torch.no_grad():
+        start = checkpoints.restore(training_state(parameters, optimizers, average))
     bar = tqdm(
         range(start, options.steps),
         initial=start,
@@ -90,22 +98,23 @@ def train(
         wrapped.train()
         _seed(seed, step, accelerator)
         rate = options.learning_rate * options.rate(step)
-        for group in optimizer.param_groups:
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = rate
         first = accelerator.process_index * options.accumulation
         batches = [batch_at(step, first + part) for part in range(options.accumulation)]
         sums = _backward(wrapped, objective, batches, accelerator)
         norm = accelerator.clip_grad_norm_(wrapped.parameters(), options.clip)
         _check_finite(step, sums["ntp"], norm, checkpoints)
-        prepared.step()
-        prepared.zero_grad(set_to_none=True)
+        for optimizer in prepared:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         average.update()
         averages.add(sums)
         if step % 10 == 0:
             bar.set_postfix(averages.values(), refresh=False)
         if (step + 1) % options.save_every and step + 1 != options.steps:
             continue
-        checkpoints.save(step + 1, training_state(parameters, optimizer, average))
+        checkpoints.save(step + 1, training_state(parameters, optimizers, average))
         with average.applied():
             wrapped.eval()
             figures = averages.values() | {"learning_rate": rate, "gradient_norm": float(norm)}
@@ -152,17 +161,6 @@ def _backward(
             accelerator.backward(objective.total(sums, counts) * accelerator.num_processes)
         seen.append({name: value.detach() for name, value in sums.items()})
     return _floats(accelerator.reduce(_added(seen), reduction="sum"))
-
-
-def _resume(
-    checkpoints: Checkpoints, parameters: dict[str, Tensor], optimizer, average: AveragedWeights
-) -> int:
-    state = training_state(parameters, optimizer, average)
-    names = {parameter: name for name, parameter in parameters.items()}
-    order = [names[parameter] for group in optimizer.param_groups for parameter in group["params"]]
-    with torch.no_grad():
-        step = checkpoints.restore(state)
-        return step or restore_single_file(checkpoints.folder.parent, state, order)
 
 
 def _seed(seed: int, step: int, accelerator: Accelerator) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,9 +15,12 @@ from ar_omni.errors import InputError
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """The optimizer's settings (AdamW), and what the loop does beside steps."""
+    """The optimizer's settings, and what the loop does beside steps."""
 
     steps: int
+    optimizer: str = "adamw"
+    """"muon" takes Muon (Jordan et al. 2024) for the matrices of the layers, at AdamW's step sizes, and AdamW
+    for all else: more learned in each step, for about a fifth more time on a CPU."""
     learning_rate: float = 1.5e-3
     schedule: str = "constant"
     """After the warmup: "constant" (until the decay), "linear" or "cosine" to zero."""
@@ -28,6 +31,8 @@ class LoopOptions:
     clip: float = 1.0
     accumulation: int = 1
     """Batches that each process adds up to one step."""
+    compile: bool = False
+    """Fuse what lies between matrix products (torch.compile): a minute to begin, then half more speed."""
     activation_checkpointing: bool = False
     """Compute activations again on the way back: about a third more time for far less memory."""
     ema: float = 0.0
@@ -40,6 +45,8 @@ class LoopOptions:
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:
             raise InputError(f"expected a schedule of {', '.join(SCHEDULES)}, got {self.schedule!r}")
+        if self.optimizer not in OPTIMIZERS:
+            raise InputError(f"expected an optimizer of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}")
         for name in ("steps", "accumulation", "save_every", "keep"):
             if getattr(self, name) < 1:
                 raise InputError(f"expected {name} to be at least 1, got {getattr(self, name)}")
@@ -68,12 +75,37 @@ SCHEDULES: Mapping[str, Callable[[LoopOptions, int], float]] = {
 }
 
 
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
-    """Trainable matrices decay; vectors (norms, biases) do not."""
-    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
-    vectors = [parameter for parameter in parameters if parameter.ndim < 2]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+def make_optimizers(module: nn.Module, options: LoopOptions) -> list[torch.optim.Optimizer]:
+    """The optimizers of a module's trainable parameters, each parameter in one of them."""
+    return OPTIMIZERS[options.optimizer](module, options)
+
+
+def _adamw(
+    module: nn.Module, options: LoopOptions, without: Collection[nn.Parameter] = ()
+) -> list[torch.optim.Optimizer]:
+    """Matrices decay; vectors (norms, biases) do not."""
+    left_out = set(without)
+    parameters = [value for value in module.parameters() if value.requires_grad and value not in left_out]
+    groups = [
+        {"params": [value for value in parameters if value.ndim >= 2], "weight_decay": options.weight_decay},
+        {"params": [value for value in parameters if value.ndim < 2], "weight_decay": 0.0},
+    ]
+    return [torch.optim.AdamW(groups, options.learning_rate, (0.9, 0.95), fused=True)]
+
+
+def _muon(module: nn.Module, options: LoopOptions) -> list[torch.optim.Optimizer]:
+    matrices = [
+        value
+        for name, value in module.named_parameters()
+        if value.requires_grad and value.ndim == 2 and ".layers." in name
+    ]
+    muon = torch.optim.Muon(
+        matrices, options.learning_rate, options.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    return [muon, *_adamw(module, options, matrices)]
+
+
+OPTIMIZERS: Mapping[str, Callable[..., list[torch.optim.Optimizer]]] = {"adamw": _adamw, "muon": _muon}
 
 
 class AveragedWeights:

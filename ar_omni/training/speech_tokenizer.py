@@ -13,6 +13,9 @@ from ar_omni.training.world.voices import Utterance
 
 MARKS = frozenset("ˈˌːʲ_^$")  # stress, length and sentence marks take the time of no sound of their own
 
+UNKNOWN = -100
+"""The label of what no phoneme is known for."""
+
 
 def mel_filters(size: int, window: int, sample_rate: int) -> Tensor:
     """A Slaney mel filterbank, float32 (size, window // 2 + 1)."""
@@ -65,6 +68,12 @@ class SpeechTokenizerTrainer(nn.Module):
         )
         self.spectral = SpectralLoss(config.sample_rate)
 
+    def go_on_from(self, network: SpeechCodec) -> None:
+        """Starts with the weights and codes of a trained codec."""
+        self.network.load_state_dict(network.state_dict())
+        self.codebook.counts.fill_(1.0)
+        self.codebook.sums.copy_(self.network.quantizer.codebook)
+
     def losses(self, samples: Tensor, phonemes: Tensor) -> dict[str, Tensor]:
         """Weighted terms for samples (B, T * hop_length) and each code's phoneme, int64 (B, T)."""
         quantized, _, commitment = self.codebook(self.network.encoder(samples))
@@ -72,18 +81,24 @@ class SpeechTokenizerTrainer(nn.Module):
         heard = self.reader(quantized.transpose(1, 2))
         return {
             "spectral": self.spectral(restored, samples),
-            "phonemes": 0.2 * functional.cross_entropy(heard, phonemes),
+            "phonemes": 0.2 * functional.cross_entropy(heard, phonemes, ignore_index=UNKNOWN),
             "commitment": 0.25 * commitment,
         }
 
 
 def phoneme_labels(utterance: Utterance, inventory: dict[str, int], hop_length: int) -> np.ndarray:
-    """The phoneme sounding in the middle of each code, int64 (ceil(samples / hop_length),); 0 is silence."""
+    """The phoneme sounding in the middle of each code, int64 (ceil(samples / hop_length),); 0 is silence.
+
+    `UNKNOWN` throughout where the voice does not tell.
+    """
+    count = -(-len(utterance.samples) // hop_length)
+    if not utterance.phonemes:
+        return np.full(count, UNKNOWN, dtype=np.int64)
     labels, current = [], 0
     for phoneme in utterance.phonemes:
         current = current if phoneme in MARKS else inventory.get(phoneme, 0)
         labels.append(current)
-    middles = np.arange(-(-len(utterance.samples) // hop_length)) * hop_length + hop_length // 2
+    middles = np.arange(count) * hop_length + hop_length // 2
     index = np.searchsorted(utterance.ends, middles, side="right").clip(max=len(labels) - 1)
     return np.array(labels, dtype=np.int64)[index]
 
