@@ -27,7 +27,7 @@ View = tuple[Any, ...]
 
 
 class Handlers:
-    """One for the page; whose conversation it is comes with each call.
+    """One for the page; whose conversation it is comes with each call. Gradio streams what is a generator itself.
 
     Args:
         visitors: who is here.
@@ -70,24 +70,24 @@ class Handlers:
     def record(self, who: str, event: gr.EventData, *controls: Any) -> Iterator[View]:
         """A recording from the microphone."""
         wishes = Wishes(*controls)
-        return self._replies(who, lambda one: one.send(spoken(event.wav), **wishes.asked()))
+        yield from self._replies(who, lambda one: one.send(spoken(event.wav), **wishes.asked()))
 
     def example(self, who: str, event: gr.EventData, *controls: Any) -> Iterator[View]:
         """One of the examples."""
         wishes = Wishes(*controls)
         message = EXAMPLES[int(event.index) % len(EXAMPLES)][-1]
         files = [] if message else [str(QUESTION)]
-        return self._replies(
+        yield from self._replies(
             who, lambda one: one.send(written(message or "", files, wishes), **wishes.asked())
         )
 
     def again(self, who: str, event: gr.EventData, *controls: Any) -> Iterator[View]:
         """Another answer to a message; what followed it is gone."""
-        return self._replies(who, self._resent(event, Wishes(*controls), lambda turn: turn.parts))
+        yield from self._replies(who, self._resent(event, Wishes(*controls), lambda turn: turn.parts))
 
     def edit(self, who: str, event: gr.EventData, *controls: Any) -> Iterator[View]:
         """A message in other words; what followed it is gone."""
-        return self._replies(
+        yield from self._replies(
             who, self._resent(event, Wishes(*controls), lambda turn: reworded(turn.parts, event.text))
         )
 
