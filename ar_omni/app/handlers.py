@@ -27,7 +27,9 @@ View = tuple[Any, ...]
 
 
 class Handlers:
-    """One for the page; whose conversation it is comes with each call. Gradio streams what is a generator itself.
+    """One for the page; whose conversation it is comes with each call.
+
+    Gradio streams the handlers that are generator functions, not those that return a generator.
 
     Args:
         visitors: who is here.
@@ -145,8 +147,8 @@ class Handlers:
             if number and not turn.ended and monotonic() - told < PACE_S:
                 continue
             told = monotonic()
-            view = _view(conversation)
-            yield (gr.skip(), *view[1:]) if number else view
+            past, newest, _, status = _view(conversation)
+            yield gr.skip() if number else past, newest, _voice(conversation), status
 
     def _resent(
         self, event: gr.EventData, wishes: Wishes, parts: Callable[[Turn], Sequence[Any]]
@@ -164,21 +166,23 @@ class Handlers:
 
 
 def _view(conversation: Conversation) -> View:
+    """What there is to see; the player goes on as it is."""
     turns = list(conversation.turns)
     if not turns:
-        return "", rendering.welcome(conversation.model.choice.model), "", ""
+        return "", rendering.welcome(conversation.model.choice.model), gr.skip(), ""
     past, newest = turns[:-1], turns[-1]
     return (
         rendering.conversation(conversation.id, past),
         rendering.one_turn(conversation.id, newest),
-        _voice(conversation.id, newest),
+        gr.skip(),
         rendering.status(newest),
     )
 
 
-def _voice(conversation_id: str, turn: Turn) -> Any:
-    """What the player should play: the newest reply as soon as it has a voice."""
-    if not len(turn.speech) or turn.ended:
+def _voice(conversation: Conversation) -> Any:
+    """What the player should play: the newest reply, once it has a voice, unless it was stopped."""
+    turn = conversation.turns[-1] if conversation.turns else None
+    if turn is None or turn.note or not len(turn.speech):
         return gr.skip()
-    address = rendering.address(conversation_id, turn, "speech.f32")
+    address = rendering.address(conversation.id, turn, "speech.f32")
     return json.dumps({"turn": turn.id, "address": address, "rate": turn.speech.sample_rate})
