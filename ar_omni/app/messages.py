@@ -10,9 +10,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ar_omni.app.turns import Heard
 from ar_omni.errors import InputError
-from ar_omni.media import AUDIO_FORMATS, load_audio, load_image
+from ar_omni.media import AUDIO_FORMATS, Audio, load_audio, load_image
 from ar_omni.messages import Part
 
 if TYPE_CHECKING:
@@ -22,6 +24,10 @@ SIDE = 1024
 """Pictures are made smaller until no side is longer, in pixels: what is kept for a person stays bounded."""
 RATE = 24_000
 """Hz of the recordings that are kept."""
+QUIET = 0.03
+"""What is less than this share of a recording's peak is silence."""
+MARGIN_S = 0.15
+"""So much silence is left before and after speech from the microphone."""
 OUTPUTS = {"Text": "text", "Picture": "image", "Speech": "speech"}
 AS_ASKED = "any style"
 STYLES = (AS_ASKED, "classic", "flat", "3d")
@@ -95,7 +101,7 @@ def spoken(wav: Any) -> list[Part]:
         data = base64.b64decode(wav, validate=True)
     except (binascii.Error, TypeError, ValueError) as error:
         raise InputError(f"expected a recording in base64, got {error}") from error
-    return [_recording(BytesIO(data))]
+    return [{"type": "audio", "audio": _trimmed(_recording(BytesIO(data))["audio"])}]
 
 
 def heard(value: Any) -> Heard | None:
@@ -126,6 +132,14 @@ def _from_file(path: Path) -> Part:
 def _recording(source: Path | BytesIO) -> Mapping[str, Any]:
     audio = load_audio(source)
     return {"type": "audio", "audio": audio.resample(RATE) if audio.sample_rate > RATE else audio}
+
+
+def _trimmed(audio: Audio) -> Audio:
+    """Without the silence before someone begins to speak and reaches for the button again."""
+    loudness = np.abs(audio.samples)
+    loud = np.flatnonzero(loudness > QUIET * loudness.max())
+    margin = int(MARGIN_S * audio.sample_rate)
+    return Audio(audio.samples[max(0, loud[0] - margin) : loud[-1] + margin], audio.sample_rate)
 
 
 def _bounded(image: Image) -> Image:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ar_omni.app.messages import BARE_PICTURE, RATE, SIDE, Wishes, heard, reworded, spoken, written
+from ar_omni.app.messages import BARE_PICTURE, MARGIN_S, RATE, SIDE, Wishes, heard, reworded, spoken, written
 from ar_omni.app.turns import Heard
 from ar_omni.errors import InputError
 from ar_omni.media import Audio
@@ -49,8 +49,13 @@ def test_files_are_read_and_bounded(tmp_path):
         "hi", [str(tmp_path / name) for name in ("wide.png", "tone.wav")], WISHES
     )
     assert recording["audio"].sample_rate == RATE and words["text"] == "hi"
-    (recording,) = spoken(base64.b64encode((tmp_path / "tone.wav").read_bytes()).decode())
-    assert recording["audio"].duration == pytest.approx(1.0)
+
+
+def test_silence_around_speech_is_cut(tmp_path):
+    tone, silence = np.sin(np.arange(24_000) / 9), np.zeros(12_000)
+    Audio(np.concatenate([silence, tone, silence, tone, silence]), 24_000).save(tmp_path / "a.wav")
+    (recording,) = spoken(base64.b64encode((tmp_path / "a.wav").read_bytes()).decode())
+    assert recording["audio"].duration == pytest.approx(2.5 + 2 * MARGIN_S, abs=0.01)
 
 
 def test_what_cannot_be_sent(tmp_path):

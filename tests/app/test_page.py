@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from ar_omni.app.models import Models
+from ar_omni.media import Audio
 from ar_omni.terminal import QUESTION
 from tests.app.browser import CHROMIUM, RunningApp, chromium, ended, say, shot, visit, wish
 
@@ -60,6 +61,15 @@ def app(tmp_path_factory):
     app.stop()
 
 
+def spoken_question(tmp_path_factory):
+    """The bundled question, with time to start recording before it."""
+    question = Audio.load(QUESTION)
+    silence = np.zeros(question.sample_rate, np.float32)
+    path = tmp_path_factory.mktemp("microphone") / "question.wav"
+    Audio(np.concatenate([silence, question.samples, silence]), question.sample_rate).save(path)
+    return path
+
+
 @pytest.fixture(scope="module")
 def context(tmp_path_factory):
     with (
@@ -67,7 +77,7 @@ def context(tmp_path_factory):
         chromium(
             playwright,
             tmp_path_factory.mktemp("profile"),
-            f"--use-file-for-fake-audio-capture={QUESTION}",
+            f"--use-file-for-fake-audio-capture={spoken_question(tmp_path_factory)}%noloop",
             viewport={"width": 1100, "height": 800},
         ) as context,
     ):
@@ -118,7 +128,7 @@ def test_speaking_shows_what_was_heard(page):
     page.click("#microphone button")
     page.wait_for_selector("#microphone .recording")
     shot(page, "recording")
-    page.wait_for_timeout(2_500)
+    page.wait_for_timeout(3_500)
     page.click("#microphone button")
     page.wait_for_selector("#newest .asked audio")
     page.wait_for_selector("#newest .heard")
