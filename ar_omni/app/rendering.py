@@ -138,8 +138,9 @@ def welcome(model: str) -> str:
 def latency(turn: Turn) -> str:
     """First-chunk time and real-time factor, and the seed that gives the same reply again."""
     stats = turn.stats
-    pace = stats.new_tokens / max(stats.decode_s, 1e-9)
-    return f"{speed(stats)} · {pace:.0f} tokens a second · seed {stats.seed}"
+    voice = [speed(stats)] if stats.rtf is not None else []
+    pace = f"{stats.new_tokens / max(stats.decode_s, 1e-9):.0f} tokens a second"
+    return " · ".join([*voice, pace, f"seed {stats.seed}"])
 
 
 def status(turn: Turn | None) -> str:

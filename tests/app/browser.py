@@ -16,7 +16,7 @@ from ar_omni.app.models import Models
 from ar_omni.app.visitors import Visitors
 
 CHROMIUM = Path("/usr/bin/chromium")
-PATIENCE_MS = 120_000
+PATIENCE_MS = 60_000
 FLAGS = (
     *"--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split(),
     *"--disable-component-update --disable-sync".split(),
@@ -59,13 +59,17 @@ class RunningApp:
         """Of the conversation that was used last."""
         return max(self.visitors._known.values(), key=lambda one: one.used_at).turns
 
-    def idle(self, seconds=20):
+    def idle(self):
         """Waits until no model works; whether that came true in time."""
-        stop = time.monotonic() + seconds
         engines = [model.engine for model in self.visitors.models._loaded.values()]
-        while any(engine.load != (0, 0) for engine in engines) and time.monotonic() < stop:
-            time.sleep(0.01)
-        return all(engine.load == (0, 0) for engine in engines)
+        return self.eventually(lambda: all(engine.load == (0, 0) for engine in engines))
+
+    def eventually(self, condition, seconds=40):
+        """Waits for it; whether it came true in time."""
+        stop = time.monotonic() + seconds
+        while not condition() and time.monotonic() < stop:
+            time.sleep(0.05)
+        return condition()
 
     def stop(self):
         self._server.should_exit = True

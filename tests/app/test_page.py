@@ -140,7 +140,7 @@ def test_speaking_shows_what_was_heard(page):
 
 def test_a_dropped_picture_is_described(page):
     file = BytesIO()
-    Image.new("RGB", (64, 64), "red").save(file, "png")
+    Image.open(QUESTION.parent / "eval" / "pictures.png").crop((96, 0, 192, 96)).save(file, "png")
     wish(page, "Text")
     page.evaluate(DROP, base64.b64encode(file.getvalue()).decode())
     page.wait_for_selector("#box .thumbnails img")
@@ -191,6 +191,9 @@ def test_two_people_and_a_page_that_is_loaded_again(app, context, page):
         messages = json.loads(file.read("conversation.json"))["messages"]
     assert messages[0]["content"] == [{"type": "text", "text": "hello"}]
     other.close()
+    assert app.eventually(lambda: any(not one.sessions for one in app.visitors._known.values())), (
+        "nobody left"
+    )
 
 
 def test_again_edit_and_new(app, page):
