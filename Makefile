@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e
 
-.PHONY: help demo test lint nano evaluate pages clean
+.PHONY: help demo test lint nano evaluate pages screenshots clean
 
 help:
 	@echo "make demo      talk to the bundled model once (files land in ./ar-omni-demo)"
@@ -11,6 +11,7 @@ help:
 	@echo "make lint      ruff check and format"
 	@echo "make nano      train the bundled model again, from data to checkpoint (hours; resumes)"
 	@echo "make evaluate  measure the bundled model on the held-out set (docs/evaluation.json)"
+	@echo "make screenshots  look at the chat app in Chromium, and keep a picture of each state in docs/app"
 	@echo "make pages     write the demo and the measured figures into README and MODEL_CARD"
 
 demo: .venv/installed
@@ -37,6 +38,9 @@ evaluate: .venv/installed-dev
 
 pages: .venv/installed-dev
 	$(BIN)/python docs/refresh.py
+
+screenshots: .venv/installed-dev
+	AR_OMNI_SCREENSHOTS=docs/app $(BIN)/python -m pytest tests/app/test_page.py
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -119,7 +119,7 @@ class Handlers:
         conversation = self._conversation(who)
         running, waiting = conversation.model.engine.load
         crowd = {
-            "people": f"{len(self._visitors)} of {self._visitors.most}",
+            "people": f"{self._visitors.here} of {self._visitors.most}",
             "replies": f"{running} running, {waiting} waiting",
         }
         return panel(conversation.model.folder, crowd)

@@ -26,8 +26,10 @@ class Visitors:
         self._known: dict[str, Conversation] = {}
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
-        return len(self._known)
+    @property
+    def here(self) -> int:
+        """How many people look at a page now."""
+        return sum(bool(conversation.sessions) for conversation in list(self._known.values()))
 
     def enter(self, key: str, session: str) -> Conversation:
         """The conversation of this key, shown on one more page.

@@ -32,7 +32,9 @@ def test_a_closed_page_stops_its_reply(models):
     conversation = visitors.enter("a", "page")
     turns = conversation.send(text("hello"), outputs=("speech",), seed=0)
     until_speech(turns)
+    assert visitors.here == 1
     visitors.leave("page")
+    assert visitors.here == 0
     assert conversation.model.engine.load == (0, 0)
     assert visitors.enter("a", "page again") is conversation
 
