@@ -34,7 +34,7 @@ def main() -> None:
     accelerator = make_accelerator()
     world = World.load(args.work_dir)
     image, speech = (load_tokenizer(args.work_dir / f"{name}_tokenizer") for name in ("image", "speech"))
-    model, processor = assemble(recipe.decoder, world, image, speech, Template.load(args.layout))
+    model, processor = assemble(recipe.decoder, image, speech, Template.load(args.layout))
     model.generation_config = GenerationConfig.from_pretrained(args.layout)
 
     def row(rng, progress: float) -> Row:

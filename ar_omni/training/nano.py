@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterator
 from dataclasses import replace
 
 from ar_omni.configuration import AROmniConfig
@@ -13,25 +12,25 @@ from ar_omni.template import Template
 from ar_omni.tokenizers.base import ImageTokenizer, SpeechTokenizer
 from ar_omni.tokenizers.text import SentencePieceTokenizer
 from ar_omni.training.arguments import DecoderShape
-from ar_omni.training.world.tasks import World
 from ar_omni.vocabulary import Vocabulary
 
 HEAD_DIM = 64
+ALPHABET = string.ascii_lowercase + string.digits + " .,?!'-:;\"()"
+"""The characters that get a unit of their own; all others are spelt in bytes."""
 
 
 def assemble(
-    shape: DecoderShape, world: World, image: ImageTokenizer, speech: SpeechTokenizer, template: Template
+    shape: DecoderShape, image: ImageTokenizer, speech: SpeechTokenizer, template: Template
 ) -> tuple[AROmniForCausalLM, Processor]:
     """An untrained decoder of `shape`, and the processor whose vocabulary it has.
 
     Args:
         shape: geometry of the decoder.
-        world: its texts decide which characters get a unit of their own.
         image: trained tokenizer of pictures.
         speech: trained tokenizer of speech.
         template: layout of the turns; its number of codes a picture is set from `image`.
     """
-    text = SentencePieceTokenizer.train(_spelled(world))
+    text = SentencePieceTokenizer.train([ALPHABET])
     vocabulary = Vocabulary.nano(text.codebook_size, image.codebook_size, speech.codebook_size)
     config = AROmniConfig(
         hidden_size=shape.hidden_size,
@@ -48,9 +47,3 @@ def assemble(
     )
     template = replace(template, codes_per_image=image.codes_per_image)
     return AROmniForCausalLM(config), Processor(vocabulary, text, image, speech, template)
-
-
-def _spelled(world: World) -> Iterator[str]:
-    """Text that holds every character worth a unit of its own."""
-    yield string.ascii_lowercase + string.digits + " .,?!'-:;\"()"
-    yield from sorted(world.speech)

@@ -2,14 +2,33 @@
 
 import itertools
 import random
+from collections import Counter
 
 import numpy as np
+import pytest
 
 from ar_omni.training.speech_tokenizer import phoneme_inventory, phoneme_labels
-from ar_omni.training.world.dialogues import spoken_lines, unspoken_requests
-from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair
-from ar_omni.training.world.sentences import expand, grammar, is_held_out, phrases, sentences
+from ar_omni.training.world.dialogues import (
+    KINDS,
+    conversation,
+    small_talk,
+    spoken_lines,
+    unspoken_requests,
+)
+from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair, plain_name
+from ar_omni.training.world.sentences import expand, grammar, is_held_out, sentences
+from ar_omni.training.world.tasks import SHARES, World, worn
 from ar_omni.training.world.voices import Utterance, load_shard, save_shard
+
+CONCEPTS = [Concept(f"thing {index}", "0", "objects", (), "is a thing") for index in range(60)]
+
+
+@pytest.fixture
+def world():
+    """Two lines spoken, everything drawn in four codes."""
+    speech = {"hello": np.arange(6), "here is a thing 1.": np.arange(12)}
+    pictures = np.zeros((len(CONCEPTS), len(STYLES), 4), np.int16)
+    return World(tuple(CONCEPTS), pictures, speech, {"hello": [6]}, (("good morning", np.arange(9)),))
 
 
 def test_sentences_follow_from_the_seed_and_never_cross_the_split():
@@ -27,10 +46,6 @@ def test_every_slot_of_the_grammar_expands():
         assert "{" not in expand(slot, random.Random(1))
 
 
-def test_phrases_are_short():
-    assert {len(text.split()) for text in itertools.islice(phrases(0), 200)} == {1, 2, 3, 4}
-
-
 def test_at_most_one_style_of_a_concept_is_held_out():
     names = [f"thing {index}" for index in range(400)]
     held_out = [[is_held_out_pair(name, style) for style in STYLES] for name in names]
@@ -39,8 +54,62 @@ def test_at_most_one_style_of_a_concept_is_held_out():
 
 
 def test_requests_to_evaluate_with_are_never_spoken_in_training():
-    concepts = [Concept(f"thing {index}", "0", "objects", ()) for index in range(20)]
-    assert not {request for request, _ in unspoken_requests(concepts)} & set(spoken_lines(concepts))
+    assert not {request for request, _ in unspoken_requests(CONCEPTS)} & set(spoken_lines(CONCEPTS))
+
+
+def test_conversations_draw_and_show_no_pair_that_is_held_out():
+    rng, kinds = random.Random(0), set()
+    for _ in range(3000):
+        for exchange in conversation(CONCEPTS, rng):
+            kinds.add(exchange.kind)
+            for index, style in filter(None, (exchange.shown, exchange.drawn)):
+                assert not is_held_out_pair(CONCEPTS[index].name, style), exchange
+    assert kinds == set(KINDS)
+
+
+def test_what_refers_back_follows_from_the_turn_before():
+    rng = random.Random(1)
+    for _ in range(2000):
+        for before, after in itertools.pairwise(conversation(CONCEPTS, rng)):
+            if after.kind == "restyle":
+                assert after.drawn[0] == before.drawn[0] and after.drawn[1] != before.drawn[1]
+            if after.kind == "recall":
+                assert before.said in after.answer
+
+
+def test_small_talk_has_sixty_intents_in_several_phrasings():
+    assert len(small_talk()) >= 60
+    phrasings = [said for ways, _ in small_talk() for said in ways]
+    assert len(set(phrasings)) == len(phrasings) >= 2 * len(small_talk())
+
+
+def test_names_are_words_that_can_be_said():
+    labels = {
+        "flag: C\u00f4te d\u2019Ivoire": "flag of cote d'ivoire",
+        "keycap: 10": "number ten",
+        "man: bald": "man without hair",
+        "family: man, woman, boy": "family with man woman boy",
+        "1st place medal": "first place medal",
+    }
+    assert {label: plain_name(label) for label in labels} == labels
+
+
+def test_training_renders_a_world_of_codes(world):
+    rng = random.Random(0)
+    counts = Counter()
+    for _ in range(300):
+        messages, task = world.conversation(rng, 0.5)
+        counts[task] += 1
+        parts = [part for message in messages for part in message["content"]]
+        assert all(len(part["codes"]) == 4 for part in parts if part["type"] == "image")
+        assert messages[-1]["role"] == "assistant"
+    assert set(counts) == set(SHARES)
+
+
+def test_a_worn_recording_keeps_most_of_its_codes():
+    codes = list(range(1000))
+    heard = worn(codes, random.Random(0))
+    assert 900 < len(set(heard)) < 1000 and set(heard) <= set(codes)
 
 
 def test_a_code_is_labelled_with_the_sound_in_its_middle(tmp_path):

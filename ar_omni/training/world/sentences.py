@@ -44,15 +44,3 @@ def sentences(seed: int, max_words: int = 12, held_out: bool = False) -> Iterato
         if text not in seen and len(text.split()) <= max_words and is_held_out(text) is held_out:
             seen.add(text)
             yield text
-
-
-def phrases(seed: int, max_words: int = 4) -> Iterator[str]:
-    """Endless runs of 1 to `max_words` words of training sentences: what is aligned first."""
-    rng = random.Random(seed)
-    for text in sentences(seed):
-        words = re.sub(r"[.?!,]", "", text).split()
-        length = rng.randint(1, min(max_words, len(words)))
-        start = rng.randint(0, len(words) - length)
-        phrase = " ".join(words[start : start + length])
-        if not is_held_out(phrase):
-            yield phrase
