@@ -231,6 +231,7 @@ def test_a_wrong_model_gets_no_points(held_out):
         (SCRIPTS[0][1], {"image": picture("pear", "flat")}, "picture"),
         (SCRIPTS[1][0], {"image": picture("sea", "flat")}, "picture"),
         (SCRIPTS[1][1], {"text": "the sea is a wide body of salt water with big waves"}, None),
+        (SCRIPTS[1][1], {"text": "the sea is a very wide body of salt"}, "text"),
         (SCRIPTS[1][1], {"text": "waves with water salt of body wide very a is sea the"}, "text"),
     ],
 )
@@ -394,6 +395,12 @@ def test_the_page_shows_every_file_that_was_kept(held_out, tmp_path):
 def test_a_missing_extra_is_named():
     with pytest.raises(DependencyError, match=r"pip install 'ar-omni\[eval\]'"):
         import_extra("no_such_module_anywhere", "eval")
+
+
+def test_a_missing_judge_is_named_before_anything_runs(held_out, monkeypatch):
+    monkeypatch.setattr(reports, "_VERSIONS", ("no-such-package",))
+    with pytest.raises(DependencyError, match=r"no-such-package.*pip install 'ar-omni\[eval\]'"):
+        evaluate(Perfect(), held_out=held_out, progress=False)
 
 
 @pytest.mark.slow

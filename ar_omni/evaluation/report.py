@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
 
+from ar_omni.errors import DependencyError
 from ar_omni.evaluation.figures import Figure
 from ar_omni.evaluation.targets import TARGETS, Target
 from ar_omni.media import replacing
@@ -17,16 +18,29 @@ _VERSIONS = ("ar-omni", "torch", "transformers", *_JUDGES)
 
 
 def new_report(model: str, seed: int, limit: int | None, presets: dict) -> dict:
-    """An empty report with everything that a reader needs to run it again."""
+    """An empty report with everything that a reader needs to run it again.
+
+    Raises:
+        DependencyError: a judge is not installed.
+    """
     return {
         "model": model,
         "seed": seed,
         "limit": limit,
         "presets": presets,
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in _VERSIONS},
+        "versions": {name: _version(name) for name in _VERSIONS},
         "suites": {},
     }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError as error:
+        raise DependencyError(
+            f"expected the package {name!r}, got none; install it with: pip install 'ar-omni[eval]'"
+        ) from error
 
 
 def table(report: dict) -> list[tuple[str, str, Figure]]:
