@@ -244,6 +244,17 @@ def test_each_rule_judges_a_turn_by_itself(held_out, turn, reply, broken):
     assert row["right"] is not bool(broken)
 
 
+def test_a_turn_that_does_not_fit_the_context_is_wrong(held_out):
+    class Full(Perfect):
+        def chat(self):
+            def send(content, outputs, seed):
+                raise InputError("expected a prompt of at most 510 ids, got 700")
+
+            return SimpleNamespace(send=send)
+
+    assert set(figures(Full(), "chat", held_out).values()) == {0}
+
+
 def test_limit_and_empty_sets(held_out):
     rows = SUITES["asr"](bench(Perfect(), held_out, limit=1))[1]
     assert [row["voice"] for row in rows] == ["joe", "slt", "awb", "person"]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ar_omni.errors import InputError
 from ar_omni.evaluation.bench import Bench, Result, Row, column
 from ar_omni.evaluation.figures import Figure, ratio
 from ar_omni.evaluation.heldout import Gallery, Turn
 from ar_omni.evaluation.judges import nearest, normalise, word_errors, words_in_order
 from ar_omni.evaluation.speech import spoken_row
+from ar_omni.streaming import Reply
 
 if TYPE_CHECKING:
-    from ar_omni.streaming import Reply
+    from ar_omni.chat import Chat
 
 OUTPUTS = ("text", "image", "speech")
 HEARD = 0.25
@@ -51,7 +53,7 @@ def chat(bench: Bench) -> Result:
             said = bench.read(turn.said) if turn.spoken else turn.said
             shown = bench.held_out.pictures[turn.shown] if turn.shown else None
             content = [said] if shown is None else [shown, said]
-            reply = talk.send(content, outputs=OUTPUTS, seed=bench.seed)
+            reply = _reply(talk, content, bench.seed)
             row = {"script": number, "kind": turn.kind, "said": turn.said, "spoken": turn.spoken}
             row |= judge(turn, reply, bench.held_out.gallery)
             rows.append(
@@ -62,6 +64,14 @@ def chat(bench: Bench) -> Result:
         "turns answered rightly": _rightly(rows),
         **{f"rightly: {kind}": _rightly([row for row in rows if row["kind"] == kind]) for kind in kinds},
     }, rows
+
+
+def _reply(talk: Chat, content: list[Any], seed: int) -> Reply:
+    """The reply, or an empty one if what was said before, babble maybe, has filled the model's context."""
+    try:
+        return talk.send(content, outputs=OUTPUTS, seed=seed)
+    except InputError:
+        return Reply()
 
 
 def judge(turn: Turn, reply: Reply, gallery: Gallery) -> Row:
