@@ -64,8 +64,10 @@ def pooled(
         rng = random.Random(f"{seed}/{index}")
         rows = sorted(fill(rng, index), key=lambda row: len(row.ids))
         cut = _cut(rows, POOL_STEPS * parts)
-        rng.shuffle(cut)
-        return cut
+        # the parts of a step stay neighbours: processes that compute alike do not wait for each other
+        steps = [cut[first : first + parts] for first in range(0, len(cut), parts)]
+        rng.shuffle(steps)
+        return [batch for step in steps for batch in step]
 
     def batch_at(step: int, part: int) -> dict[str, Tensor]:
         return pad_rows(pool(step // POOL_STEPS)[step % POOL_STEPS * parts + part], pad_id)
