@@ -27,7 +27,7 @@ from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair
 from ar_omni.training.world.sentences import sentences
 
 SENTENCES, LONG_SENTENCES, REQUESTS, SCRIPTS = 100, 60, 60, 100
-SEEN, UNSEEN, MORE = 120, 100, 180
+SEEN, UNSEEN, MORE = 120, 100, 160
 """Pairs that were trained on, pairs that never were, and more pictures for the image tokenizer."""
 
 
