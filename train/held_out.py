@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from ar_omni.evaluation.heldout import Pair, Request, Turn, save_held_out
+from ar_omni.training.arguments import load_recipe
 from ar_omni.training.world.dialogues import (
     Exchange,
     conversation,
@@ -23,7 +23,7 @@ from ar_omni.training.world.dialogues import (
     styled,
     unspoken_requests,
 )
-from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair
+from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair, load_concepts
 from ar_omni.training.world.sentences import sentences
 
 SENTENCES, LONG_SENTENCES, REQUESTS, SCRIPTS = 100, 60, 60, 100
@@ -35,14 +35,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
     parser.add_argument("--out", type=Path, default=Path("ar_omni/assets/eval"))
+    parser.add_argument("--recipe", type=Path, default=Path("configs/nano.yaml"), help="says what nano knows")
     parser.add_argument("--image-size", type=int, default=96)
     args = parser.parse_args()
-    concepts = [Concept(**row) for row in json.loads((args.work_dir / "concepts.json").read_text())]
+    concepts = load_concepts(args.work_dir / "concepts.json", load_recipe(args.recipe).groups)
     with np.load(args.work_dir / f"pictures-{args.image_size}.npz") as data:
         drawn = data["pictures"]
     gallery = {
-        (concept.name, style): Image.fromarray(drawn[index, column])
-        for index, concept in enumerate(concepts)
+        (concept.name, style): Image.fromarray(drawn[concept.number, column])
+        for concept in concepts
         for column, style in enumerate(STYLES)
     }
     rng = random.Random(2)
@@ -87,11 +88,10 @@ def pairs(concepts: Sequence[Concept], rng: random.Random) -> list[Pair]:
         for concept in concepts
         for style in STYLES
     ]
-    chosen = [
-        pair
-        for seen, count in ((True, SEEN), (False, UNSEEN))
-        for pair in rng.sample([pair for pair in every if pair.seen is seen], count)
-    ]
+    chosen = []
+    for seen, count in ((True, SEEN), (False, UNSEEN)):
+        fitting = [pair for pair in every if pair.seen is seen]
+        chosen += rng.sample(fitting, min(count, len(fitting)))
     return rng.sample(chosen, len(chosen))
 
 
