@@ -10,7 +10,7 @@ help:
 	@echo "make test      run every test"
 	@echo "make lint      ruff check and format"
 	@echo "make nano      train the bundled model again, from data to checkpoint (hours; resumes)"
-	@echo "make evaluate  measure the bundled model on the held-out set (docs/evaluation.json)"
+	@echo "make evaluate  measure the bundled model on the held-out set (docs/evaluation.json, runs/evaluation)"
 	@echo "make screenshots  look at the chat app in Chromium, and keep a picture of each state in docs/app"
 	@echo "make pages     write the demo and the measured figures into README and MODEL_CARD"
 
@@ -34,7 +34,8 @@ nano: .venv/installed-dev
 	$(BIN)/python train/held_out.py
 
 evaluate: .venv/installed-dev
-	$(BIN)/ar-omni evaluate --out docs/evaluation.json
+	$(BIN)/ar-omni evaluate --out docs/evaluation.json --page runs/evaluation
+	$(BIN)/python tests/quality.py
 
 pages: .venv/installed-dev
 	$(BIN)/python docs/refresh.py
