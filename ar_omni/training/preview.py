@@ -2,7 +2,7 @@
 
 The name that is asked for decides only the first few codes of a picture; the rest follows from those. So a
 small decoder learns pictures by heart long before it learns which of them a name means. From each of the
-first hidden states of a picture a linear head has to tell the bag of all its codes: only who read the name can.
+first hidden states of a picture a linear head has to tell the bag of all its codes: who read the name can.
 """
 
 from __future__ import annotations
