@@ -16,7 +16,7 @@ from ar_omni.app.models import Models
 from ar_omni.app.visitors import Visitors
 
 CHROMIUM = Path("/usr/bin/chromium")
-PATIENCE_MS = 60_000
+PATIENCE_MS = 120_000
 FLAGS = (
     *"--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking".split(),
     *"--disable-component-update --disable-sync".split(),
