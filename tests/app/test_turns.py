@@ -13,24 +13,22 @@ CHUNKS = [np.full(n, 0.1 * n, np.float32) for n in (3, 1, 4)]
 
 
 def test_every_listener_gets_all_samples():
-    speech = Speech()
-    speech.push(CHUNKS[0], 24_000)
-    heard = [[], []]
-
-    def listen(index):
-        heard[index] = list(speech.listen())
-
-    threads = [threading.Thread(target=listen, args=(index,)) for index in range(2)]
-    for thread in threads:
-        thread.start()
-    for chunk in CHUNKS[1:]:
+    speech, early = Speech(), []
+    listener = speech.listen()
+    for chunk in CHUNKS:
         speech.push(chunk, 24_000)
+        early.append(next(listener))
+    assert early == [chunk.tobytes() for chunk in CHUNKS]
     speech.end()
-    for thread in threads:
-        thread.join(5)
-    for pieces in heard:
-        assert np.array_equal(np.frombuffer(b"".join(pieces), "<f4"), np.concatenate(CHUNKS))
+    assert b"".join(listener) == b""
+    assert b"".join(speech.listen()) == np.concatenate(CHUNKS).tobytes()
     assert np.array_equal(speech.audio.samples, np.concatenate(CHUNKS))
+
+
+def test_a_listener_waits_for_samples():
+    speech = Speech()
+    threading.Timer(0.1, lambda: (speech.push(CHUNKS[0], 24_000), speech.end())).start()
+    assert b"".join(speech.listen()) == CHUNKS[0].tobytes()
 
 
 def test_speech_can_be_cut():
