@@ -18,7 +18,7 @@ from ar_omni.training.data import batches
 from ar_omni.training.loop import make_accelerator, train
 from ar_omni.training.nano import assemble
 from ar_omni.training.objective import Objective, Row
-from ar_omni.training.world.tasks import World, read_aloud
+from ar_omni.training.world.tasks import World, letters
 
 
 @one_line_errors
@@ -32,7 +32,7 @@ def main() -> None:
     torch.manual_seed(recipe.seed)
     torch.set_float32_matmul_precision("medium")
     accelerator = make_accelerator()
-    world = World.load(args.work_dir)
+    world = World.load(args.work_dir, recipe.groups)
     image, speech = (load_tokenizer(args.work_dir / f"{name}_tokenizer") for name in ("image", "speech"))
     model, processor = assemble(recipe.decoder, image, speech, Template.load(args.layout))
     model.generation_config = GenerationConfig.from_pretrained(args.layout)
@@ -41,7 +41,7 @@ def main() -> None:
         messages, task = world.conversation(rng, progress, recipe.shares)
         unconditional = task == "draw" and rng.random() < recipe.unconditional
         example = processor.encode_example(messages, task, unconditional)
-        reading = read_aloud(messages, task, example.input_ids, processor.vocabulary.boa_id)
+        reading = letters(messages, task, example.input_ids, processor.vocabulary)
         return Row(example.input_ids, example.loss_weights(recipe.loss_weights), reading)
 
     def save(model, state, step: int) -> None:

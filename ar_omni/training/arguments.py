@@ -49,6 +49,8 @@ class Recipe:
     """task -> role -> weight as a target; what is not listed weighs 1."""
     shares: Mapping[str, float] = field(default_factory=dict)
     """task -> how often it is drawn; empty for the world's own shares."""
+    groups: Sequence[str] = ()
+    """Groups of things that are drawn and described; empty for all."""
     unconditional: float = 0.1
     """Share of the drawings that are learned without their prompt, for guidance."""
     seed: int = 0

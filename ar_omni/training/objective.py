@@ -22,10 +22,10 @@ class ObjectiveOptions:
     perceptual: float = 0.0
     z: float = 0.0
     reading: float = 0.0
-    """Of telling the next letter while reading aloud; see `ar_omni.training.reading`."""
+    """Of telling letters while reading aloud and listening; see `ar_omni.training.reading`."""
     corruption: float = 0.0
-    """Share of the codes read so far that are replaced by random ones while reading aloud: the text, not what
-    was just said, has to tell what comes next."""
+    """Share of the codes so far that are replaced by random ones: while reading aloud the text, not what was
+    just said, has to tell what comes next; while listening it is noise."""
 
 
 class Row(NamedTuple):
@@ -105,7 +105,7 @@ class Objective(nn.Module):
         }
 
     def _corrupted(self, ids: Tensor, reading: Tensor) -> Tensor:
-        """The ids with a share of the codes that are read aloud exchanged for random ones."""
+        """The ids with a share of the codes that letters are told from exchanged for random ones."""
         if not self.options.corruption:
             return ids
         speech = self.vocabulary.speech

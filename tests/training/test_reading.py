@@ -3,9 +3,9 @@
 import torch
 
 from ar_omni.training.objective import Objective, ObjectiveOptions, Row, pad_rows
-from ar_omni.training.reading import UNKNOWN, reading_targets
+from ar_omni.training.reading import LAG, UNKNOWN, reading_targets
 
-A, B, C, SPACE, BOS, EOH, BOA, EOS = 21, 22, 23, 20, 0, 7, 5, 2
+A, B, C, SPACE, BOS, EOH, BOA, EOS, EOA, INS, RES = 21, 22, 23, 20, 0, 7, 5, 2, 6, 9, 10
 
 
 def _row(codes):
@@ -14,15 +14,22 @@ def _row(codes):
 
 def test_each_code_has_to_tell_the_letter_after_its_own():
     ids = _row(range(100, 109))
-    targets = reading_targets(ids, ["ab", "c"], [6, 9], BOA)
+    targets = reading_targets(ids, ["ab", "c"], [6, 9], BOA, 1)
     spoken = targets[7:16]
     assert spoken == [B, B, SPACE, SPACE, C, C, EOH, EOH, EOH]
     assert targets[:7] == [UNKNOWN] * 7 and targets[16:] == [UNKNOWN]
 
 
-def test_without_ends_or_with_longer_units_nothing_has_to_be_told():
-    assert set(reading_targets(_row([100]), ["ab", "c"], [], BOA)) == {UNKNOWN}
-    assert set(reading_targets([BOS, A, EOH, BOA, 100], ["ab"], [1], BOA)) == {UNKNOWN}
+def test_what_is_heard_has_to_be_told_a_moment_later():
+    ids = [BOS, BOA, *range(100, 109), EOA, EOH, INS, A, B, SPACE, C, RES, EOS]
+    targets = reading_targets(ids, ["ab", "c"], [6, 9], BOA, ids.index(INS) + 1)
+    assert targets[2 : 2 + LAG] == [UNKNOWN] * LAG
+    assert targets[2 + LAG : 11] == [A, A, B, B, SPACE]
+    assert set(targets[11:]) == {UNKNOWN}
+
+
+def test_without_ends_nothing_has_to_be_told():
+    assert set(reading_targets(_row([100]), ["ab", "c"], [], BOA, 1)) == {UNKNOWN}
 
 
 def test_only_what_is_read_aloud_is_corrupted(make_model, vocabulary):

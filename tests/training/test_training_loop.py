@@ -15,7 +15,7 @@ from ar_omni.training.checkpoints import Checkpoints
 from ar_omni.training.data import batches
 from ar_omni.training.loop import train
 from ar_omni.training.objective import Objective, ObjectiveOptions, Row, pad_rows
-from ar_omni.training.optimization import LoopOptions
+from ar_omni.training.optimization import OPTIMIZERS, LoopOptions, make_optimizers
 
 STEPS = 12
 
@@ -70,8 +70,9 @@ def _log(folder):
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def test_a_killed_run_ends_with_the_same_weights(run, make_model):
-    options = {"ema": 0.9, "dropout": 0.1, "accumulation": 2, "parts": 2}
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_killed_run_ends_with_the_same_weights(run, make_model, optimizer):
+    options = {"optimizer": optimizer, "ema": 0.9, "dropout": 0.1, "accumulation": 2, "parts": 2}
     whole = run(name="whole", **options)
     resumed = run(5, STEPS, name="resumed", **options)
     untrained = make_model(image_embedding_dim=8).state_dict()
@@ -100,6 +101,27 @@ def test_accumulated_parts_are_one_big_batch(run, vocabulary, tmp_path):
 
 def test_activation_checkpointing_changes_nothing(run):
     _same(run(name="a"), run(name="b", activation_checkpointing=True), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_compiled_training_computes_the_same(run):
+    _same(run(name="a"), run(name="b", compile=True), rtol=1e-3, atol=1e-4)
+
+
+def test_every_parameter_has_one_optimizer(make_model, vocabulary):
+    objective = Objective(
+        make_model(image_embedding_dim=8),
+        vocabulary,
+        torch.ones(len(vocabulary.image), 8),
+        ObjectiveOptions(0.1),
+    )
+    muon, adamw = make_optimizers(objective, LoopOptions(steps=1, optimizer="muon"))
+    taken = [
+        value for optimizer in (muon, adamw) for group in optimizer.param_groups for value in group["params"]
+    ]
+    assert len(taken) == len(set(taken)) == len(list(objective.parameters()))
+    embedding = objective.model.get_input_embeddings().weight
+    assert not any(value is embedding for group in muon.param_groups for value in group["params"])
 
 
 def test_averages_and_held_out_figures_are_logged(run, vocabulary, tmp_path):
@@ -166,7 +188,7 @@ def test_schedules():
     assert rates(schedule="linear") == pytest.approx([0.1, 1, 1, 0.5, 1 / 9, 1 / 90])
     assert rates(schedule="cosine")[1:4] == pytest.approx([1, 1, 0.5])
     assert rates(schedule="cosine")[-1] < 0.001
-    for wrong in ({"schedule": "square"}, {"keep": 0}, {"ema": 1.0}):
+    for wrong in ({"schedule": "square"}, {"optimizer": "sgd"}, {"keep": 0}, {"ema": 1.0}):
         with pytest.raises(InputError, match=str(*wrong)):
             LoopOptions(steps=9, **wrong)
 

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ar_omni.training.speech_tokenizer import phoneme_inventory, phoneme_labels
+from ar_omni.training.speech_tokenizer import UNKNOWN, phoneme_inventory, phoneme_labels
 from ar_omni.training.world.dialogues import (
     KINDS,
     conversation,
@@ -20,7 +20,8 @@ from ar_omni.training.world.sentences import expand, grammar, is_held_out, sente
 from ar_omni.training.world.tasks import SHARES, World, worn
 from ar_omni.training.world.voices import Utterance, load_shard, save_shard
 
-CONCEPTS = [Concept(f"thing {index}", "0", "objects", (), "is a thing") for index in range(60)]
+NONE = np.zeros(0, np.int64)
+CONCEPTS = [Concept(f"thing {index}", "0", "objects", (), "is a thing", index) for index in range(60)]
 
 
 @pytest.fixture
@@ -108,8 +109,10 @@ def test_training_renders_a_world_of_codes(world):
 
 def test_a_worn_recording_keeps_most_of_its_codes():
     codes = list(range(1000))
-    heard = worn(codes, random.Random(0))
-    assert 900 < len(set(heard)) < 1000 and set(heard) <= set(codes)
+    heard = worn({"type": "audio", "codes": codes, "word_ends": [0, 500, 1000]}, random.Random(0))
+    assert 900 < len(set(heard["codes"])) < 1000 and set(heard["codes"]) <= set(codes)
+    assert heard["word_ends"][0] == 0 and heard["word_ends"][-1] == len(heard["codes"])
+    assert abs(heard["codes"][heard["word_ends"][1]] - 500) <= 2, "a word still ends where it ended"
 
 
 def test_a_code_is_labelled_with_the_sound_in_its_middle(tmp_path):
@@ -118,6 +121,10 @@ def test_a_code_is_labelled_with_the_sound_in_its_middle(tmp_path):
     )
     labels = phoneme_labels(utterance, phoneme_inventory([utterance]), 600)
     assert labels.tolist() == [1, 1, 2, 2]
-    save_shard(tmp_path / "0.npz", [utterance, utterance])
+    save_shard(
+        tmp_path / "0.npz", [utterance, utterance, unlabelled := Utterance("ab", utterance.samples, (), NONE)]
+    )
+    assert set(phoneme_labels(unlabelled, {}, 600).tolist()) == {UNKNOWN}
     loaded = load_shard(tmp_path / "0.npz")[1]
     assert loaded.phonemes == utterance.phonemes and (loaded.ends == utterance.ends).all()
+    assert load_shard(tmp_path / "0.npz")[2].phonemes == ()

@@ -111,7 +111,7 @@ def _show(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) ->
     asked = style if style != default_style(concept) or rng.random() < 0.5 else None
     said = request(rng.randrange(len(REQUESTS)), concept, asked)
     if rng.random() < 0.5:  # half of the requests are among those that are recorded
-        known, asked = rng.choice(recorded_requests(index, concept))
+        known, asked = rng.choice(recorded_requests(concept))
         if not (asked and is_held_out_pair(concept.name, asked)):
             said, style = known, asked or default_style(concept)
     return Exchange(said, show_reply(concept), "show", drawn=(index, style))
@@ -208,11 +208,11 @@ def spoken_lines(concepts: Sequence[Concept]) -> Iterator[str]:
     for style in STYLES:
         yield from (template.format(style=style) for template in RESTYLE)
         yield f"here it is in {style} style."
-    for index, concept in enumerate(concepts):
+    for concept in concepts:
         yield show_reply(concept)
-        yield from (said for said, _ in recorded_requests(index, concept))
-        yield question(0, concept) if index % 2 else name_reply(concept)
-        if index % 3 == 0:
+        yield from (said for said, _ in recorded_requests(concept))
+        yield question(0, concept) if concept.number % 2 else name_reply(concept)
+        if concept.number % 3 == 0:
             yield explanation(concept)
     rng = random.Random(0)
     yield from (_unknown(concepts, rng, []).said for _ in range(150))
@@ -220,8 +220,8 @@ def spoken_lines(concepts: Sequence[Concept]) -> Iterator[str]:
 
 def unspoken_requests(concepts: Sequence[Concept]) -> Iterator[tuple[str, str]]:
     """(request, name) pairs that `spoken_lines` does not hold: to evaluate with."""
-    for index, concept in enumerate(concepts):
-        yield request(index + 1, concept, None), concept.name
+    for concept in concepts:
+        yield request(concept.number + 1, concept, None), concept.name
 
 
 def request(template: int, concept: Concept, style: str | None) -> str:
@@ -229,10 +229,10 @@ def request(template: int, concept: Concept, style: str | None) -> str:
     return REQUESTS[template % len(REQUESTS)].format(thing=styled(concept.phrase, style))
 
 
-def recorded_requests(index: int, concept: Concept) -> tuple[tuple[str, str | None], ...]:
+def recorded_requests(concept: Concept) -> tuple[tuple[str, str | None], ...]:
     """The requests for a concept that are recorded, each with the style that it asks for."""
-    style = STYLES[index % len(STYLES)]
-    return (request(index, concept, None), None), (request(index + 2, concept, style), style)
+    number, style = concept.number, STYLES[concept.number % len(STYLES)]
+    return (request(number, concept, None), None), (request(number + 2, concept, style), style)
 
 
 def question(template: int, concept: Concept) -> str:

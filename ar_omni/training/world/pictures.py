@@ -63,6 +63,8 @@ class Concept:
     tags: tuple[str, ...]
     gloss: str
     """What is said of it, from the verb on: "is a leaping insect", "goes with light, star and night"."""
+    number: int = 0
+    """Its place among all concepts."""
 
     @property
     def phrase(self) -> str:
@@ -115,7 +117,7 @@ class Pictures:
             for entry in entries
             if entry.get("group") in GROUPS and all(self._key(table, entry["hexcode"]) for table in tables)
         ]
-        return [_concept(entry, glosses or {}) for entry in drawn]
+        return [_concept(entry, glosses or {}, number) for number, entry in enumerate(drawn)]
 
     @staticmethod
     def _key(table: dict, hexcode: str) -> str | None:
@@ -153,7 +155,7 @@ def plain_name(label: str) -> str:
     return " ".join(re.findall(r"[a-z']+", text.replace("-", " ")))
 
 
-def _concept(entry: Mapping[str, Any], glosses: Mapping[str, str]) -> Concept:
+def _concept(entry: Mapping[str, Any], glosses: Mapping[str, str], number: int) -> Concept:
     name, group = plain_name(entry["label"]), GROUPS[entry["group"]]
     tags = [plain_name(tag) for tag in entry.get("tags", ())]
     tags = [tag for tag in tags if len(tag) > 2 and tag not in name.split()]
@@ -164,7 +166,7 @@ def _concept(entry: Mapping[str, Any], glosses: Mapping[str, str]) -> Concept:
         said = f"{'go' if is_plural(name) else 'goes'} with {listed(tags[:3])}"
     else:
         said = f"{'belong' if is_plural(name) else 'belongs'} to {group}"
-    return Concept(name, entry["hexcode"], group, tuple(tags), said)
+    return Concept(name, entry["hexcode"], group, tuple(tags), said, number)
 
 
 def _render(svg: str, size: int) -> Image.Image:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from ar_omni.training.world.dialogues import (
 )
 from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair
 from ar_omni.training.world.voices import MAIN_VOICE
+from ar_omni.vocabulary import Vocabulary
 
 Conversation = tuple[list[dict], str]
 """Messages with pre-tokenized media, and the name of the task."""
@@ -52,15 +53,16 @@ class World:
     others: tuple[tuple[str, np.ndarray], ...] = ()
 
     @classmethod
-    def load(cls, folder: Path) -> World:
-        """Reads what `train/tokenize_world.py` wrote."""
+    def load(cls, folder: Path, groups: Collection[str] = ()) -> World:
+        """Reads what `train/tokenize_world.py` wrote; with `groups`, no other group's pictures."""
         rows = json.loads((folder / "concepts.json").read_text())
-        concepts = tuple(Concept(**{**row, "tags": tuple(row["tags"])}) for row in rows)
+        concepts = [Concept(**{**row, "tags": tuple(row["tags"]), "number": i}) for i, row in enumerate(rows)]
+        concepts = tuple(concept for concept in concepts if not groups or concept.group in groups)
         with np.load(folder / "codes.npz", allow_pickle=False) as data:
             texts, voices = data["texts"].tolist(), data["voices"].tolist()
             pieces = np.split(data["speech"], np.cumsum(data["lengths"])[:-1])
             ends = np.split(data["word_ends"], np.cumsum(data["word_counts"])[:-1])
-            pictures = data["pictures"]
+            pictures = data["pictures"][[concept.number for concept in concepts]]
         spoken = list(zip(texts, voices, pieces, ends, strict=True))
         speech = {text: codes for text, voice, codes, _ in spoken if voice == MAIN_VOICE}
         word_ends = {text: row.tolist() for text, voice, _, row in spoken if voice == MAIN_VOICE and len(row)}
@@ -113,12 +115,17 @@ class World:
         return {"type": "audio", "codes": self.speech[text].tolist()}
 
 
-def read_aloud(messages: list[dict], task: str, input_ids: list[int], boa_id: int) -> list[int]:
-    """The reading targets of a conversation: known for texts read aloud whose words' ends are, else none."""
-    if task != "speak":
+def letters(messages: list[dict], task: str, input_ids: list[int], vocabulary: Vocabulary) -> list[int]:
+    """The reading targets of a text read aloud or written down; empty where words' ends are not known."""
+    if task not in ("speak", "transcribe"):
         return []
-    text, audio = (message["content"][0] for message in messages)
-    return reading_targets(input_ids, text["text"].split(" "), audio["word_ends"], boa_id)
+    parts = {part["type"]: part for message in messages for part in message["content"]}
+    text = (parts.get("text") or parts["transcript"])["text"]
+    start = 1 if task == "speak" else input_ids.index(vocabulary.specials["ins"]) + 1
+    closer = vocabulary.specials["eoh" if task == "speak" else "res"]
+    if input_ids[start + len(text)] != closer:  # a letter that is spelt in bytes
+        return []
+    return reading_targets(input_ids, text.split(" "), parts["audio"]["word_ends"], vocabulary.boa_id, start)
 
 
 def _text(text: str) -> dict:
@@ -137,24 +144,22 @@ def _speak(world: World, rng: random.Random, progress: float) -> Conversation:
 def _transcribe(world: World, rng: random.Random, progress: float) -> Conversation:
     if world.others and rng.random() < OTHER_VOICES:
         text, codes = rng.choice(world.others)
-        audio = {"type": "audio", "codes": codes.tolist()}
+        audio = {"type": "audio", "codes": codes.tolist(), "word_ends": []}
     else:
         text, audio = _reading(world, rng, progress, spliced=0.5)
-    audio = {"type": "audio", "codes": worn(audio["codes"], rng)}
-    return _turns([audio], [{"type": "transcript", "text": text}]), "transcribe"
+    return _turns([worn(audio, rng)], [{"type": "transcript", "text": text}]), "transcribe"
 
 
-def worn(codes: list[int], rng: random.Random, share: float = 0.04) -> list[int]:
-    """What another speaker or a noise might leave: shares of the codes left out, said twice, or exchanged."""
+def worn(audio: dict, rng: random.Random, share: float = 0.04) -> dict:
+    """What another speaker might leave of a recording: some codes are missing, others said twice."""
     heard: list[int] = []
-    for code in codes:
+    places = []
+    for code in audio["codes"]:
+        places.append(len(heard))
         chance = rng.random()
-        if chance < share:
-            continue
-        heard.append(rng.choice(codes) if chance > 1 - share else code)
-        if chance < 2 * share:
-            heard.append(code)
-    return heard or codes
+        heard += [code] * (0 if chance < share else 2 if chance < 2 * share else 1)
+    places.append(len(heard))
+    return {**audio, "codes": heard, "word_ends": [places[end] for end in audio["word_ends"]]}
 
 
 def _reading(world: World, rng: random.Random, progress: float, spliced: float) -> tuple[str, dict]:
