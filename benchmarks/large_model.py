@@ -68,7 +68,7 @@ def make_checkpoint(folder: Path, geometry: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     size, free = sum(tensor.nbytes for tensor in tensors.values()), shutil.disk_usage(folder).free
     if free < size:
-        sys.exit(f"expected {size / 1e9:.1f} GB free in {folder}, got {free / 1e9:.1f} GB; name another --work")
+        sys.exit(f"expected {size / 1e9:.1f} GB free in {folder}, got {free / 1e9:.1f}; name another --work")
     write_tensors(folder, tensors, progress=True)
     config.save_pretrained(folder)
 

@@ -19,7 +19,7 @@ from ar_omni.decoding import load_presets
 from ar_omni.evaluation.samples import write_samples
 from ar_omni.omni import AROmni
 from ar_omni.processing import Processor
-from ar_omni.training.arguments import TuneRecipe, load_recipe, one_line_errors
+from ar_omni.training.arguments import TuneRecipe, add_changes, load_recipe, one_line_errors
 from ar_omni.training.loop import make_accelerator
 from ar_omni.training.lora import add_adapter, trainable_share
 from ar_omni.training.tuning import load_model, tune
@@ -31,8 +31,9 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=Path("configs/lora.yaml"))
     parser.add_argument("--work-dir", type=Path, required=True)
     parser.add_argument("--merge", action="store_true", help="at the end, write work-dir/merged as well")
+    add_changes(parser)
     args = parser.parse_args()
-    recipe = load_recipe(args.recipe, TuneRecipe)
+    recipe = load_recipe(args.recipe, TuneRecipe, args.set)
     torch.manual_seed(recipe.seed)
     torch.set_float32_matmul_precision("medium")
     base = find_checkpoint(recipe.model)

@@ -13,7 +13,7 @@ from transformers import GenerationConfig
 
 from ar_omni.template import Template
 from ar_omni.tokenizers import load_tokenizer
-from ar_omni.training.arguments import load_recipe, one_line_errors
+from ar_omni.training.arguments import add_changes, load_recipe, one_line_errors
 from ar_omni.training.data import batches
 from ar_omni.training.loop import make_accelerator, train
 from ar_omni.training.nano import assemble
@@ -27,8 +27,9 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=Path("configs/nano.yaml"))
     parser.add_argument("--layout", type=Path, default=Path("configs/nano"), help="turn template and presets")
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
+    add_changes(parser)
     args = parser.parse_args()
-    recipe = load_recipe(args.recipe)
+    recipe = load_recipe(args.recipe, changes=args.set)
     torch.manual_seed(recipe.seed)
     torch.set_float32_matmul_precision("medium")
     accelerator = make_accelerator()

@@ -17,6 +17,7 @@ from torch.distributed.checkpoint.api import CheckpointException
 
 from ar_omni.errors import AROmniError, CheckpointError
 from ar_omni.training.optimization import AveragedWeights
+from ar_omni.training.zero import is_zero, load_zero, save_zero
 
 _NAME = re.compile(r"step-(\d{8})")
 
@@ -54,7 +55,10 @@ class Checkpoints:
         self.accelerator.wait_for_everyone()
         try:
             with _quietly():
-                distributed_checkpoint.save(state, checkpoint_id=partial)
+                if is_zero(self.accelerator):
+                    save_zero(self.accelerator, partial)
+                else:
+                    distributed_checkpoint.save(state, checkpoint_id=partial)
         except (Exception, CheckpointException) as error:  # the writer raises errors of several kinds
             shutil.rmtree(partial, ignore_errors=True)
             raise AROmniError(
@@ -79,7 +83,10 @@ class Checkpoints:
             return 0
         try:
             with _quietly():
-                distributed_checkpoint.load(state, checkpoint_id=saved[-1])
+                if is_zero(self.accelerator):
+                    load_zero(self.accelerator, saved[-1])
+                else:
+                    distributed_checkpoint.load(state, checkpoint_id=saved[-1])
         except (Exception, CheckpointException) as error:  # the reader raises errors of several kinds
             raise CheckpointError(
                 f"expected a checkpoint of this recipe in {saved[-1]}, got {_reason(error)}; delete it to "
@@ -94,7 +101,7 @@ def training_state(
     """Name -> tensor of everything that the steps change; moments that are not made yet are, with zeros."""
     state = {f"average/{name}": value for name, value in average.values.items()}
     names = {parameter: name for name, parameter in parameters.items()}
-    for optimizer in optimizers:
+    for optimizer in optimizers if parameters else ():
         for parameter in (value for group in optimizer.param_groups for value in group["params"]):
             moments, name = optimizer.state[parameter], names[parameter]
             for key in MOMENTS[type(optimizer)]:

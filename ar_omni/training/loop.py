@@ -12,12 +12,13 @@ from accelerate import Accelerator, DistributedType
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ar_omni.errors import AROmniError, InputError
+from ar_omni.errors import AROmniError
 from ar_omni.training.checkpoints import Checkpoints, trainable, training_state
 from ar_omni.training.logs import Averages, Log, means
 from ar_omni.training.objective import Objective
 from ar_omni.training.optimization import AveragedWeights, LoopOptions, make_optimizers
 from ar_omni.training.precision import has_fast_bfloat16
+from ar_omni.training.zero import is_zero, set_up_zero, zero_backward
 
 Batch = dict[str, Tensor]
 OnSave = Callable[[nn.Module, Mapping[str, Tensor] | None, int], None]
@@ -31,16 +32,10 @@ def make_accelerator(mixed: bool = True) -> Accelerator:
     Args:
         mixed: multiply matrices in bfloat16 where the machine has instructions for it; weights, sums and
             losses stay float32.
-
-    Raises:
-        InputError: an engine that this loop does not save for.
     """
     cuda = torch.cuda.is_available()
     half = mixed and has_fast_bfloat16("cuda" if cuda else "cpu")
-    accelerator = Accelerator(cpu=not cuda, mixed_precision="bf16" if half else "no")
-    if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        raise InputError("expected ddp or fsdp2, got deepspeed; use a file of configs/accelerate")
-    return accelerator
+    return Accelerator(cpu=not cuda, mixed_precision="bf16" if half else "no")
 
 
 def train(
@@ -79,9 +74,11 @@ def train(
     if options.compile:
         objective.model.set_attn_implementation("eager")  # what the compiler fuses best
         objective.model.model.compile(dynamic=True)
+    if is_zero(accelerator):
+        set_up_zero(accelerator, options)
     optimizers = make_optimizers(objective, options)
     wrapped, *prepared = accelerator.prepare(objective, *optimizers)
-    parameters = trainable(accelerator.unwrap_model(wrapped))
+    parameters = {} if is_zero(accelerator) else trainable(accelerator.unwrap_model(wrapped))
     average = AveragedWeights(parameters, options.ema)
     checkpoints = Checkpoints(folder, options.keep, accelerator)
     with torch.no_grad():
@@ -158,7 +155,11 @@ def _backward(
         with nullcontext() if last else accelerator.no_sync(wrapped):
             sums = wrapped(**batch)
             # gradients are averaged over processes
-            accelerator.backward(objective.total(sums, counts) * accelerator.num_processes)
+            loss = objective.total(sums, counts) * accelerator.num_processes
+            if is_zero(accelerator):
+                zero_backward(accelerator, loss, last)
+            else:
+                accelerator.backward(loss)
         seen.append({name: value.detach() for name, value in sums.items()})
     return _floats(accelerator.reduce(_added(seen), reduction="sum"))
 
@@ -179,9 +180,9 @@ def _check_finite(step: int, loss: float, norm: Tensor, checkpoints: Checkpoints
 
 def _whole_state(wrapped: nn.Module, accelerator: Accelerator) -> dict[str, Tensor] | None:
     """The model's state dict, gathered from processes that hold a part of it each; None where each has it."""
-    if accelerator.distributed_type != DistributedType.FSDP:
+    if accelerator.distributed_type not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
         return None
-    state = accelerator.get_state_dict(wrapped)
+    state = accelerator.get_state_dict(wrapped) or {}  # whole on the main process only
     return {name.removeprefix("model."): value for name, value in state.items()}
 
 

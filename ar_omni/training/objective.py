@@ -56,6 +56,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.vocabulary, self.options = model, vocabulary, options
         self.register_buffer("image_embedding", image_embedding, persistent=False)
+        self._no_split_modules = [type(model.model.layers[0]).__name__]  # what FSDP spreads at a time
         if options.reading:
             self.reader = nn.Linear(model.config.hidden_size, model.config.vocab_size, bias=False)
         if not options.perceptual and hasattr(model, "image_projector"):

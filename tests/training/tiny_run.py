@@ -1,4 +1,4 @@
-"""A tiny training as a program of its own, for tests: tiny_run.py FOLDER PARTS [STEP THAT KILLS IT]."""
+"""A tiny training as a program of its own, for tests: tiny_run.py FOLDER PARTS [STEP THAT KILLS [ENGINE]]."""
 
 import os
 import random
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator, DeepSpeedPlugin, DistributedType, FullyShardedDataParallelPlugin
+from accelerate.utils import InitProcessGroupKwargs
 
 from ar_omni.configuration import AROmniConfig
 from ar_omni.modeling import AROmniForCausalLM
@@ -19,8 +21,37 @@ from ar_omni.vocabulary import Vocabulary
 STEPS = 8
 
 
-def main(folder: Path, parts: int, deadly: int | None = None) -> None:
-    accelerator = make_accelerator(mixed=False)  # so that sums do not depend on shapes
+def fsdp2() -> Accelerator:
+    """On a CPU accelerate takes a wish for FSDP as one for DDP; its own code shards there as well."""
+    accelerator = make_accelerator(mixed=False)
+    accelerator.state.distributed_type = DistributedType.FSDP
+    accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(
+        fsdp_version=2, auto_wrap_policy="transformer_based_wrap"
+    )
+    return accelerator
+
+
+def zero3() -> Accelerator:
+    """DeepSpeed over gloo, as it runs on a CPU."""
+    plugin = DeepSpeedPlugin(zero_stage=3, zero3_save_16bit_model=True, zero3_init_flag=False)
+    return Accelerator(
+        mixed_precision="no",
+        deepspeed_plugin=plugin,
+        kwargs_handlers=[InitProcessGroupKwargs(backend="gloo")],
+    )
+
+
+def plain() -> Accelerator:
+    return make_accelerator(mixed=False)
+
+
+ENGINES = {"plain": (plain, 0.9), "fsdp2": (fsdp2, 0.9), "zero3": (zero3, 0.0), "not averaged": (plain, 0.0)}
+"""Name -> how to make it, in float32 so that sums do not depend on shapes; and the decay of the average."""
+
+
+def main(folder: Path, parts: int, deadly: int = -1, engine: str = "plain") -> None:
+    make, ema = ENGINES[engine]
+    accelerator = make()
     torch.manual_seed(0)
     vocabulary = Vocabulary.nano(24, 16, 32)
     config = AROmniConfig(
@@ -54,14 +85,17 @@ def main(folder: Path, parts: int, deadly: int | None = None) -> None:
         learning_rate=1e-2,
         warmup=2,
         accumulation=parts // accelerator.num_processes,
-        ema=0.9,
+        ema=ema,
         save_every=3,
     )
     held_out = [draws(step, 0) for step in range(3)]
-    train(objective, batch_at, options, folder, accelerator, held_out=held_out)
-    if accelerator.is_main_process:
-        torch.save(objective.model.state_dict(), folder / "weights.pt")
+
+    def keep(model, state, step: int) -> None:
+        if step == STEPS:
+            torch.save(state or model.state_dict(), folder / "weights.pt")
+
+    train(objective, batch_at, options, folder, accelerator, keep, held_out)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:4]), *sys.argv[4:])
