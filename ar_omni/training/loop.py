@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ar_omni.errors import AROmniError
 from ar_omni.training.checkpoints import Checkpoints, trainable, training_state
+from ar_omni.training.context import group_size, reader, readers, spread
 from ar_omni.training.logs import Averages, Log, means
 from ar_omni.training.objective import Objective
 from ar_omni.training.optimization import AveragedWeights, LoopOptions, make_optimizers
@@ -97,7 +98,7 @@ def train(
         rate = options.learning_rate * options.rate(step)
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = rate
-        first = accelerator.process_index * options.accumulation
+        first = reader(accelerator) * options.accumulation
         batches = [batch_at(step, first + part) for part in range(options.accumulation)]
         sums = _backward(wrapped, objective, batches, accelerator)
         norm = accelerator.clip_grad_norm_(wrapped.parameters(), options.clip)
@@ -115,7 +116,7 @@ def train(
         with average.applied():
             wrapped.eval()
             figures = averages.values() | {"learning_rate": rate, "gradient_norm": float(norm)}
-            figures |= evaluate(wrapped, held_out, accelerator)
+            figures |= evaluate(wrapped, objective, held_out, accelerator)
             state = _whole_state(wrapped, accelerator)
             if accelerator.is_main_process:
                 log = log or Log(folder, options.tensorboard)
@@ -126,20 +127,22 @@ def train(
 
 
 @torch.no_grad()
-def evaluate(wrapped: nn.Module, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, float]:
+def evaluate(
+    wrapped: nn.Module, objective: Objective, batches: Sequence[Batch], accelerator: Accelerator
+) -> dict[str, float]:
     """The mean losses over `batches`, which the processes share among themselves, as `held_out_...`."""
     if not batches:
         return {}
     # every process takes equally many, as sharded engines need; those beyond the end weigh nothing
-    rounds = -(-len(batches) // accelerator.num_processes)
-    places = [turn * accelerator.num_processes + accelerator.process_index for turn in range(rounds)]
+    rounds = -(-len(batches) // readers(accelerator))
+    places = [turn * readers(accelerator) + reader(accelerator) for turn in range(rounds)]
     own = [batches[min(place, len(batches) - 1)] for place in places]
     weights = [float(place < len(batches)) for place in places]
-    sums = _added(
-        {name: value * weight for name, value in wrapped(**_on(batch, accelerator)).items()}
-        for batch, weight in zip(own, weights, strict=True)
-    )
-    sums = accelerator.reduce(sums, reduction="sum")
+    seen = []
+    for batch, weight in zip(own, weights, strict=True):
+        with spread(accelerator, objective, _on(batch, accelerator)) as part:
+            seen.append({name: value * weight for name, value in wrapped(**part).items()})
+    sums = accelerator.reduce(_added(seen), reduction="sum")
     return {f"held_out_{name}": value for name, value in means(_floats(sums)).items()}
 
 
@@ -149,11 +152,13 @@ def _backward(
     """Adds up the gradients of a step; the sums of its losses and counts over all processes."""
     batches = [_on(batch, accelerator) for batch in batches]
     counts = accelerator.reduce(_added(map(objective.counts, batches)), reduction="sum")
+    counts = {name: value / group_size(accelerator) for name, value in counts.items()}
     seen = []
     for index, batch in enumerate(batches):
         last = index == len(batches) - 1
-        with nullcontext() if last else accelerator.no_sync(wrapped):
-            sums = wrapped(**batch)
+        within = nullcontext() if last else accelerator.no_sync(wrapped)
+        with within, spread(accelerator, objective, batch) as part:
+            sums = wrapped(**part)
             # gradients are averaged over processes
             loss = objective.total(sums, counts) * accelerator.num_processes
             if is_zero(accelerator):

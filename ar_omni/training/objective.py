@@ -62,17 +62,27 @@ class Objective(nn.Module):
         if not options.perceptual and hasattr(model, "image_projector"):
             model.image_projector.requires_grad_(False)
 
-    def forward(self, input_ids: Tensor, loss_weights: Tensor, reading: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self,
+        input_ids: Tensor,
+        loss_weights: Tensor,
+        reading: Tensor,
+        seen: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """Undivided sums for rows of ids, int64 (B, T), the weight of each id as a target, float (B, T), and
-        its reading target, int64 (B, T).
+        its reading target, int64 (B, T). Where rows are spread over processes, `seen` (B, T) is what is read
+        at each of the places `position_ids` (B, T), and the others are of what comes next.
 
         Rows are padded on the right with weight 0. Returns `ntp`, `weight`, `perceptual`, `images`, `z`,
         `reading`, `spoken` and `accuracy` (weighted count of ids that were the most probable), each a scalar.
         """
-        seen = self._corrupted(input_ids, reading)[:, :-1]
-        hidden = self.model.model(input_ids=seen, use_cache=False).last_hidden_state
-        told = self._told(hidden, reading[:, 1:])
-        targets, weights = input_ids[:, 1:], loss_weights[:, 1:]
+        targets, weights = input_ids, loss_weights
+        if seen is None:
+            seen = self.seen(input_ids, reading)
+            targets, weights, reading = targets[:, 1:], weights[:, 1:], reading[:, 1:]
+        hidden = self.model.model(seen, position_ids=position_ids, use_cache=False).last_hidden_state
+        told = self._told(hidden, reading)
         learned = weights > 0
         hidden, targets, weights = hidden[learned], targets[learned], weights[learned]
         logits = self.model.lm_head(hidden)
@@ -85,7 +95,7 @@ class Objective(nn.Module):
             "perceptual": hidden.new_zeros(()),
             "z": hidden.new_zeros(()),
             "reading": told,
-            "spoken": (reading[:, 1:] != UNKNOWN).sum().float(),
+            "spoken": (reading != UNKNOWN).sum().float(),
         }
         if self.options.perceptual:
             projected = self.model.image_projector(hidden[is_image])
@@ -105,8 +115,10 @@ class Objective(nn.Module):
             "spoken": (batch["reading"][:, 1:] != UNKNOWN).sum().float(),
         }
 
-    def _corrupted(self, ids: Tensor, reading: Tensor) -> Tensor:
-        """The ids with a share of the codes that letters are told from exchanged for random ones."""
+    def seen(self, ids: Tensor, reading: Tensor) -> Tensor:
+        """What of the ids (B, T) is read, (B, T - 1): with a share of the codes that letters are told from
+        exchanged for random ones."""
+        ids, reading = ids[:, :-1], reading[:, :-1]
         if not self.options.corruption:
             return ids
         speech = self.vocabulary.speech

@@ -43,7 +43,9 @@ def test_a_run_that_is_killed_at_any_step_ends_the_same(tmp_path):
         assert torch.equal(value, found[name]), f"killed at step {step}: {name}"
 
 
-@pytest.mark.parametrize(("engine", "like"), [("fsdp2", "plain"), ("zero3", "not averaged")])
+@pytest.mark.parametrize(
+    ("engine", "like"), [("fsdp2", "plain"), ("context", "plain"), ("zero3", "not averaged")]
+)
 def test_sharded_over_two_processes_killed_and_resumed(tmp_path, engine, like):
     """Each process holds a part of every weight; a run that is killed and goes on ends like one process."""
     if engine == "zero3":
