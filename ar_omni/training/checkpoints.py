@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.distributed import checkpoint as distributed_checkpoint
 from torch.distributed.checkpoint.api import CheckpointException
@@ -122,6 +123,28 @@ MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), torch.optim.Muon: ("mom
 def trainable(module: nn.Module) -> dict[str, Tensor]:
     """Name -> parameter of those that are trained, tied ones once."""
     return {name: value for name, value in module.named_parameters() if value.requires_grad}
+
+
+@contextmanager
+def exported(target: Path) -> Iterator[Path]:
+    """A new folder beside `target` that takes its place when the block succeeds.
+
+    Raises:
+        AROmniError: it could not be written, such as on a full disk; what was in `target` is still there.
+    """
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise AROmniError(
+            f"expected room for {target}, got {_reason(error)}; the one before is still there: free some "
+            "room, remove the newest folder of checkpoints, and start again"
+        ) from error
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
 
 
 @contextmanager
