@@ -117,7 +117,8 @@ def test_model_parallel_shards(bundle, tmp_path):
 def test_folders_of_current_transformers(tmp_path):
     """What its own `save_pretrained` writes is read, and gives the logits that it gives."""
     torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    sizes |= {"num_attention_heads": 4, "num_key_value_heads": 4}
     vq = {"embed_dim": 8, "latent_channels": 8, "base_channels": 32, "channel_multiplier": [1, 1]}
     vq |= {"num_embeddings": 8192, "num_res_blocks": 1, "resolution": 16, "in_channels": 3}
     names = [f"IMGIMG{''.join('ABCDEFGHIJ'[int(digit)] for digit in str(code))}Z" for code in range(8192)]
