@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 from goldens import golden
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from transformers import ChameleonConfig, ChameleonForConditionalGeneration
 
 from ar_omni import AROmni
 from ar_omni.cli import main
 from ar_omni.convert import convert, converted, is_foreign
-from ar_omni.convert.writer import LazyTensor, whole_folder, write_tensors
+from ar_omni.convert.writer import LazyTensor, write_tensors
 from ar_omni.decoding import load_presets
 from ar_omni.doctor import memory_needed
 from ar_omni.errors import CheckpointError, InputError
@@ -114,16 +115,25 @@ def test_model_parallel_shards(bundle, tmp_path):
 
 
 def test_folders_of_current_transformers(tmp_path):
-    """Rows in halves and norms of shape (heads, head_dim) are taken as they are."""
-    ours = convert(golden("chameleon_hf/swin_false"), tmp_path / "ours", progress=False)
-    folder = tmp_path / "current"
-    shutil.copytree(golden("chameleon_hf/swin_false"), folder)
-    weights = {k: v for k, v in load_file(folder / "model.safetensors").items() if ".vqmodel." in k}
-    (folder / "model.safetensors").chmod(0o644)
-    save_file(weights | load_file(ours / "model.safetensors"), folder / "model.safetensors")
-    again = convert(folder, tmp_path / "again", progress=False)
-    tensors = [load_file(path / "model.safetensors") for path in (ours, again)]
-    assert all(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+    """What its own `save_pretrained` writes is read, and gives the logits that it gives."""
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    sizes |= {"num_attention_heads": 4, "num_key_value_heads": 4}
+    vq = {"embed_dim": 8, "latent_channels": 8, "base_channels": 32, "channel_multiplier": [1, 1]}
+    vq |= {"num_embeddings": 8192, "num_res_blocks": 1, "resolution": 16, "in_channels": 3}
+    names = [f"IMGIMG{''.join('ABCDEFGHIJ'[int(digit)] for digit in str(code))}Z" for code in range(8192)]
+    ids = {name: code + 4 for code, name in enumerate(names)} | {"<image>": 8711}
+    config = ChameleonConfig(**sizes, vocab_size=16896, vq_config=vq, vocabulary_map=ids)
+    theirs = ChameleonForConditionalGeneration(config).eval()
+    with torch.no_grad():
+        for name, parameter in theirs.named_parameters():
+            parameter.normal_(mean=float("norm" in name and "weight" in name), std=0.2)
+    theirs.save_pretrained(tmp_path / "current")
+    ours = AROmniForCausalLM.from_pretrained(convert(tmp_path / "current", tmp_path / "ours", progress=False))
+    rows = torch.randint(16400, 16896, (2, 20))
+    with torch.inference_mode():
+        wanted = theirs.lm_head(theirs.model(input_ids=rows).last_hidden_state)
+        torch.testing.assert_close(ours.eval()(rows).logits, wanted, rtol=1e-4, atol=1e-4)
 
 
 def test_sharded_output_loads(tmp_path, monkeypatch):
@@ -181,21 +191,22 @@ def test_an_existing_folder_is_not_touched(bundle, tmp_path):
     assert [path.name for path in target.iterdir()] == ["mine"]
 
 
-def test_a_killed_conversion_leaves_no_folder(tmp_path):
+def test_a_killed_conversion_leaves_no_folder(bundle, tmp_path):
+    """Killed while it writes the weights; the next conversion removes what was half done."""
     script = (
-        "import os, sys, pathlib\n"
-        "from ar_omni.convert.writer import whole_folder\n"
-        "with whole_folder(pathlib.Path(sys.argv[1])) as folder:\n"
-        "    (folder / 'half').write_text('x')\n"
-        "    os.kill(os.getpid(), 9)\n"
+        "import os, sys\n"
+        "from ar_omni.convert import convert, writer\n"
+        "writer._write_file = lambda *_: os.kill(os.getpid(), 9)\n"
+        "convert(sys.argv[1], sys.argv[2], progress=False)\n"
     )
-    target = tmp_path / "model"
-    assert subprocess.run([sys.executable, "-c", script, str(target)], check=False).returncode == -9
+    target = tmp_path / "out" / "model"
+    command = [sys.executable, "-c", script, str(bundle), str(target)]
+    assert subprocess.run(command, check=False).returncode == -9
     assert not target.exists()
-    assert list(tmp_path.iterdir()), "what was half done lies beside it"
-    with whole_folder(target) as folder:
-        (folder / "whole").write_text("x")
-    assert [path.name for path in tmp_path.iterdir()] == ["model"], "and the next conversion removes it"
+    (half,) = target.parent.iterdir()
+    assert (half / "image_tokenizer").is_dir()
+    convert(bundle, target, progress=False)
+    assert [path.name for path in target.parent.iterdir()] == ["model"]
 
 
 def test_doctor_counts_memory_before_loading(bundle, tmp_path, capsys):

@@ -7,6 +7,7 @@ files that conversion writes in `test_conversion.py`.
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 
 import numpy as np
@@ -16,6 +17,7 @@ from goldens import arrays, golden, values
 from safetensors.torch import load_file
 
 from ar_omni.convert import convert
+from ar_omni.convert.language import META_NAMES
 from ar_omni.decoding import Guidance, Network, Options, StateOptions
 from ar_omni.decoding.cache import Sequence
 from ar_omni.decoding.compat import decode_published
@@ -111,6 +113,55 @@ def test_incremental_decoding_of_both_sequences_at_once(folder_of, name):
         assert (logits.argmax(-1).numpy() == expected["fp32.incremental.argmax"][:, step]).all()
         for sequence, ids in zip(sequences, rows, strict=True):
             sequence.ids.extend(ids[len(sequence.ids) : len(sequence.ids) + 1])
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES)
+@pytest.mark.parametrize("name", ["hf-pre", "hf-post"])
+def test_incremental_decoding_gives_what_reading_at_once_gave(folder_of, name, sequence):
+    source, file, prefix = FORMATS[name]
+    network, expected, ids = network_of(folder_of(source)), arrays(file), inputs(sequence)[0].tolist()
+    read = Sequence(ids[:-6])
+    for place in range(len(ids) - 7, len(ids)):
+        logits = network.logits(network.forward([read]), None, tuple(range(len(network.head))))[0]
+        wanted = expected[f"{prefix}{sequence}.logits_sub"][place]
+        np.testing.assert_allclose(logits[sub_vocabulary()], wanted, atol=ATOL)
+        assert logits.argmax() == expected[f"{prefix}{sequence}.argmax"][place]
+        read.ids.extend(ids[place + 1 : place + 2])
+
+
+@pytest.mark.parametrize("sequence", SEQUENCES)
+def test_a_meta_folder_with_post_norm(tmp_path, sequence):
+    """The fork's conversion renames Meta's tensors and leaves their rows: turned back it is Meta's file."""
+    source, file, prefix = FORMATS["hf-post"]
+    names = {ours: theirs for theirs, ours in META_NAMES.items()}
+    state = {}
+    for name, value in load_file(golden(source) / "model.safetensors").items():
+        place, _, kind = name.rpartition(".")
+        layer = re.match(r"model\.layers\.\d+\.", place)
+        stem = place.removeprefix(layer[0]) if layer else place
+        if stem in names:
+            state[f"{layer[0].removeprefix('model.') if layer else ''}{names[stem]}.{kind}"] = value
+    config = json.loads((golden(source) / "config.json").read_text())
+    copied = {
+        "dim": "hidden_size",
+        "n_layers": "num_hidden_layers",
+        "n_heads": "num_attention_heads",
+        "norm_eps": "rms_norm_eps",
+        "rope_theta": "rope_theta",
+    }
+    params = {key: config[theirs] for key, theirs in copied.items()}
+    folder = tmp_path / "models/7b"
+    folder.mkdir(parents=True)
+    torch.save(state | {"rope.freqs": torch.zeros(4)}, folder / "consolidated.pth")
+    (folder / "params.json").write_text(json.dumps(params))
+    (folder / "consolidate_params.json").write_text(json.dumps({"swin_norm": True, "qk_normalization": True}))
+    network, expected = network_of(convert(tmp_path, tmp_path / "out", progress=False)), arrays(file)
+    ids = inputs(sequence)[0].tolist()
+    for length in (len(ids), len(ids) - 5):
+        hidden = network.forward([Sequence(ids[:length])])
+        logits = network.logits(hidden, None, tuple(range(len(network.head))))[0]
+        wanted = expected[f"{prefix}{sequence}.logits_sub"][length - 1]
+        np.testing.assert_allclose(logits[sub_vocabulary()], wanted, atol=ATOL)
 
 
 @pytest.mark.parametrize("name", ["hf-pre", "hf-post"])

@@ -20,7 +20,8 @@ from ar_omni.evaluation.samples import write_samples
 from ar_omni.manifest import write_manifest
 from ar_omni.omni import AROmni
 from ar_omni.processing import Processor
-from ar_omni.training.arguments import TuneRecipe, load_recipe, one_line_errors
+from ar_omni.training.arguments import TuneRecipe, add_changes, load_recipe, one_line_errors
+from ar_omni.training.checkpoints import exported
 from ar_omni.training.loop import make_accelerator
 from ar_omni.training.tuning import load_model, tune
 
@@ -30,8 +31,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--recipe", type=Path, required=True)
     parser.add_argument("--work-dir", type=Path, required=True)
+    add_changes(parser)
     args = parser.parse_args()
-    recipe = load_recipe(args.recipe, TuneRecipe)
+    recipe = load_recipe(args.recipe, TuneRecipe, args.set)
     torch.manual_seed(recipe.seed)
     torch.set_float32_matmul_precision("medium")
     base = find_checkpoint(recipe.model)
@@ -41,10 +43,11 @@ def main() -> None:
     presets, target = load_presets(base), args.work_dir / "model"
 
     def save(model, state, step: int) -> None:
-        model.save_pretrained(target, state_dict=state)
-        processor.save_pretrained(target)
-        save_presets(target, presets)
-        write_manifest(target)
+        with exported(target) as folder:
+            model.save_pretrained(folder, state_dict=state)
+            processor.save_pretrained(folder)
+            save_presets(folder, presets)
+            write_manifest(folder)
         if state is None:  # the weights are whole in this process
             omni = AROmni.from_model(model, processor, presets)
             write_samples(omni, recipe.samples, args.work_dir / "samples" / f"{step:08d}", recipe.seed)

@@ -19,7 +19,8 @@ from ar_omni.decoding import load_presets
 from ar_omni.evaluation.samples import write_samples
 from ar_omni.omni import AROmni
 from ar_omni.processing import Processor
-from ar_omni.training.arguments import TuneRecipe, load_recipe, one_line_errors
+from ar_omni.training.arguments import TuneRecipe, add_changes, load_recipe, one_line_errors
+from ar_omni.training.checkpoints import exported
 from ar_omni.training.loop import make_accelerator
 from ar_omni.training.lora import add_adapter, trainable_share
 from ar_omni.training.tuning import load_model, tune
@@ -31,8 +32,9 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=Path("configs/lora.yaml"))
     parser.add_argument("--work-dir", type=Path, required=True)
     parser.add_argument("--merge", action="store_true", help="at the end, write work-dir/merged as well")
+    add_changes(parser)
     args = parser.parse_args()
-    recipe = load_recipe(args.recipe, TuneRecipe)
+    recipe = load_recipe(args.recipe, TuneRecipe, args.set)
     torch.manual_seed(recipe.seed)
     torch.set_float32_matmul_precision("medium")
     base = find_checkpoint(recipe.model)
@@ -43,7 +45,8 @@ def main() -> None:
 
     def save(model, state, step: int) -> None:
         named = state and {f"base_model.model.{name}": value for name, value in state.items()}
-        adapted.save_pretrained(args.work_dir / "adapter", state_dict=named, save_embedding_layers=False)
+        with exported(args.work_dir / "adapter") as folder:
+            adapted.save_pretrained(folder, state_dict=named, save_embedding_layers=False)
         if state is None:  # the weights are whole in this process
             omni = AROmni.from_model(adapted, processor, presets)
             write_samples(omni, recipe.samples, args.work_dir / "samples" / f"{step:08d}", recipe.seed)

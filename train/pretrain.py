@@ -19,7 +19,7 @@ from transformers import GenerationConfig
 from ar_omni.modeling import AROmniForCausalLM
 from ar_omni.template import Template
 from ar_omni.tokenizers import load_tokenizer
-from ar_omni.training.arguments import load_recipe, one_line_errors
+from ar_omni.training.arguments import add_changes, load_recipe, one_line_errors
 from ar_omni.training.data import batches
 from ar_omni.training.loop import make_accelerator, train
 from ar_omni.training.nano import assemble
@@ -36,8 +36,9 @@ def main() -> None:
     parser.add_argument("--world", type=Path, help="folder of codes.npz and concepts.json (the work folder)")
     parser.add_argument("--tokenizers", type=Path, help="folder of the tokenizers (the work folder)")
     parser.add_argument("--init", type=Path, help="a trained decoder to go on from")
+    add_changes(parser)
     args = parser.parse_args()
-    recipe = load_recipe(args.recipe)
+    recipe = load_recipe(args.recipe, changes=args.set)
     torch.manual_seed(recipe.seed)
     torch.set_float32_matmul_precision("medium")
     accelerator = make_accelerator()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import difflib
 import functools
@@ -94,12 +95,13 @@ class TuneRecipe:
     seed: int = 0
 
 
-def load_recipe(path: str | PathLike, kind: type[T] = Recipe) -> T:
+def load_recipe(path: str | PathLike, kind: type[T] = Recipe, changes: Sequence[str] = ()) -> T:
     """Reads a yaml recipe.
 
     Args:
         path: of the yaml file.
         kind: the dataclass that says which keys there are.
+        changes: what to change of it, such as "loop.steps=300"; values are read as yaml.
 
     Raises:
         InputError: no such file, or an unknown or missing key; the message names the nearest key that exists.
@@ -108,7 +110,29 @@ def load_recipe(path: str | PathLike, kind: type[T] = Recipe) -> T:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(f"expected a yaml recipe in {path}, got {error}") from error
+    for change in changes:
+        _change(values, change)
     return _build(kind, values, str(path))
+
+
+def add_changes(parser: argparse.ArgumentParser) -> None:
+    """Gives a script `--set KEY=VALUE ...`, the `changes` of `load_recipe`."""
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="changes of the recipe: loop.steps=300"
+    )
+
+
+def _change(values: Any, change: str) -> None:
+    name, equals, text = change.partition("=")
+    *outer, last = name.split(".")
+    for key in outer:
+        values = values.setdefault(key, {}) if isinstance(values, dict) else None
+    if not equals or not isinstance(values, dict):
+        raise InputError(f"expected a change such as loop.steps=300, got {change!r}")
+    try:
+        values[last] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"expected a yaml value in {change!r}, got {error}") from error
 
 
 def _build(kind: type[T], values: Any, where: str) -> T:

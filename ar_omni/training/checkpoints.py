@@ -11,12 +11,14 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.distributed import checkpoint as distributed_checkpoint
 from torch.distributed.checkpoint.api import CheckpointException
 
 from ar_omni.errors import AROmniError, CheckpointError
 from ar_omni.training.optimization import AveragedWeights
+from ar_omni.training.zero import is_zero, load_zero, save_zero
 
 _NAME = re.compile(r"step-(\d{8})")
 
@@ -54,7 +56,10 @@ class Checkpoints:
         self.accelerator.wait_for_everyone()
         try:
             with _quietly():
-                distributed_checkpoint.save(state, checkpoint_id=partial)
+                if is_zero(self.accelerator):
+                    save_zero(self.accelerator, partial)
+                else:
+                    distributed_checkpoint.save(state, checkpoint_id=partial)
         except (Exception, CheckpointException) as error:  # the writer raises errors of several kinds
             shutil.rmtree(partial, ignore_errors=True)
             raise AROmniError(
@@ -79,7 +84,10 @@ class Checkpoints:
             return 0
         try:
             with _quietly():
-                distributed_checkpoint.load(state, checkpoint_id=saved[-1])
+                if is_zero(self.accelerator):
+                    load_zero(self.accelerator, saved[-1])
+                else:
+                    distributed_checkpoint.load(state, checkpoint_id=saved[-1])
         except (Exception, CheckpointException) as error:  # the reader raises errors of several kinds
             raise CheckpointError(
                 f"expected a checkpoint of this recipe in {saved[-1]}, got {_reason(error)}; delete it to "
@@ -94,7 +102,7 @@ def training_state(
     """Name -> tensor of everything that the steps change; moments that are not made yet are, with zeros."""
     state = {f"average/{name}": value for name, value in average.values.items()}
     names = {parameter: name for name, parameter in parameters.items()}
-    for optimizer in optimizers:
+    for optimizer in optimizers if parameters else ():
         for parameter in (value for group in optimizer.param_groups for value in group["params"]):
             moments, name = optimizer.state[parameter], names[parameter]
             for key in MOMENTS[type(optimizer)]:
@@ -115,6 +123,28 @@ MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), torch.optim.Muon: ("mom
 def trainable(module: nn.Module) -> dict[str, Tensor]:
     """Name -> parameter of those that are trained, tied ones once."""
     return {name: value for name, value in module.named_parameters() if value.requires_grad}
+
+
+@contextmanager
+def exported(target: Path) -> Iterator[Path]:
+    """A new folder beside `target` that takes its place when the block succeeds.
+
+    Raises:
+        AROmniError: it could not be written, such as on a full disk; what was in `target` is still there.
+    """
+    partial = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise AROmniError(
+            f"expected room for {target}, got {_reason(error)}; the one before is still there: free some "
+            "room, remove the newest folder of checkpoints, and start again"
+        ) from error
+    shutil.rmtree(target, ignore_errors=True)
+    partial.rename(target)
 
 
 @contextmanager

@@ -12,12 +12,14 @@ from accelerate import Accelerator, DistributedType
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ar_omni.errors import AROmniError, InputError
+from ar_omni.errors import AROmniError
 from ar_omni.training.checkpoints import Checkpoints, trainable, training_state
+from ar_omni.training.context import group_size, reader, readers, spread
 from ar_omni.training.logs import Averages, Log, means
 from ar_omni.training.objective import Objective
 from ar_omni.training.optimization import AveragedWeights, LoopOptions, make_optimizers
 from ar_omni.training.precision import has_fast_bfloat16
+from ar_omni.training.zero import is_zero, set_up_zero, zero_backward
 
 Batch = dict[str, Tensor]
 OnSave = Callable[[nn.Module, Mapping[str, Tensor] | None, int], None]
@@ -31,16 +33,10 @@ def make_accelerator(mixed: bool = True) -> Accelerator:
     Args:
         mixed: multiply matrices in bfloat16 where the machine has instructions for it; weights, sums and
             losses stay float32.
-
-    Raises:
-        InputError: an engine that this loop does not save for.
     """
     cuda = torch.cuda.is_available()
     half = mixed and has_fast_bfloat16("cuda" if cuda else "cpu")
-    accelerator = Accelerator(cpu=not cuda, mixed_precision="bf16" if half else "no")
-    if accelerator.distributed_type == DistributedType.DEEPSPEED:
-        raise InputError("expected ddp or fsdp2, got deepspeed; use a file of configs/accelerate")
-    return accelerator
+    return Accelerator(cpu=not cuda, mixed_precision="bf16" if half else "no")
 
 
 def train(
@@ -79,9 +75,11 @@ def train(
     if options.compile:
         objective.model.set_attn_implementation("eager")  # what the compiler fuses best
         objective.model.model.compile(dynamic=True)
+    if is_zero(accelerator):
+        set_up_zero(accelerator, options)
     optimizers = make_optimizers(objective, options)
     wrapped, *prepared = accelerator.prepare(objective, *optimizers)
-    parameters = trainable(accelerator.unwrap_model(wrapped))
+    parameters = {} if is_zero(accelerator) else trainable(accelerator.unwrap_model(wrapped))
     average = AveragedWeights(parameters, options.ema)
     checkpoints = Checkpoints(folder, options.keep, accelerator)
     with torch.no_grad():
@@ -100,7 +98,7 @@ def train(
         rate = options.learning_rate * options.rate(step)
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = rate
-        first = accelerator.process_index * options.accumulation
+        first = reader(accelerator) * options.accumulation
         batches = [batch_at(step, first + part) for part in range(options.accumulation)]
         sums = _backward(wrapped, objective, batches, accelerator)
         norm = accelerator.clip_grad_norm_(wrapped.parameters(), options.clip)
@@ -118,7 +116,7 @@ def train(
         with average.applied():
             wrapped.eval()
             figures = averages.values() | {"learning_rate": rate, "gradient_norm": float(norm)}
-            figures |= evaluate(wrapped, held_out, accelerator)
+            figures |= evaluate(wrapped, objective, held_out, accelerator)
             state = _whole_state(wrapped, accelerator)
             if accelerator.is_main_process:
                 log = log or Log(folder, options.tensorboard)
@@ -129,20 +127,22 @@ def train(
 
 
 @torch.no_grad()
-def evaluate(wrapped: nn.Module, batches: Sequence[Batch], accelerator: Accelerator) -> dict[str, float]:
+def evaluate(
+    wrapped: nn.Module, objective: Objective, batches: Sequence[Batch], accelerator: Accelerator
+) -> dict[str, float]:
     """The mean losses over `batches`, which the processes share among themselves, as `held_out_...`."""
     if not batches:
         return {}
     # every process takes equally many, as sharded engines need; those beyond the end weigh nothing
-    rounds = -(-len(batches) // accelerator.num_processes)
-    places = [turn * accelerator.num_processes + accelerator.process_index for turn in range(rounds)]
+    rounds = -(-len(batches) // readers(accelerator))
+    places = [turn * readers(accelerator) + reader(accelerator) for turn in range(rounds)]
     own = [batches[min(place, len(batches) - 1)] for place in places]
     weights = [float(place < len(batches)) for place in places]
-    sums = _added(
-        {name: value * weight for name, value in wrapped(**_on(batch, accelerator)).items()}
-        for batch, weight in zip(own, weights, strict=True)
-    )
-    sums = accelerator.reduce(sums, reduction="sum")
+    seen = []
+    for batch, weight in zip(own, weights, strict=True):
+        with spread(accelerator, objective, _on(batch, accelerator)) as part:
+            seen.append({name: value * weight for name, value in wrapped(**part).items()})
+    sums = accelerator.reduce(_added(seen), reduction="sum")
     return {f"held_out_{name}": value for name, value in means(_floats(sums)).items()}
 
 
@@ -152,13 +152,19 @@ def _backward(
     """Adds up the gradients of a step; the sums of its losses and counts over all processes."""
     batches = [_on(batch, accelerator) for batch in batches]
     counts = accelerator.reduce(_added(map(objective.counts, batches)), reduction="sum")
+    counts = {name: value / group_size(accelerator) for name, value in counts.items()}
     seen = []
     for index, batch in enumerate(batches):
         last = index == len(batches) - 1
-        with nullcontext() if last else accelerator.no_sync(wrapped):
-            sums = wrapped(**batch)
+        within = nullcontext() if last else accelerator.no_sync(wrapped)
+        with within, spread(accelerator, objective, batch) as part:
+            sums = wrapped(**part)
             # gradients are averaged over processes
-            accelerator.backward(objective.total(sums, counts) * accelerator.num_processes)
+            loss = objective.total(sums, counts) * accelerator.num_processes
+            if is_zero(accelerator):
+                zero_backward(accelerator, loss, last)
+            else:
+                accelerator.backward(loss)
         seen.append({name: value.detach() for name, value in sums.items()})
     return _floats(accelerator.reduce(_added(seen), reduction="sum"))
 
@@ -179,9 +185,9 @@ def _check_finite(step: int, loss: float, norm: Tensor, checkpoints: Checkpoints
 
 def _whole_state(wrapped: nn.Module, accelerator: Accelerator) -> dict[str, Tensor] | None:
     """The model's state dict, gathered from processes that hold a part of it each; None where each has it."""
-    if accelerator.distributed_type != DistributedType.FSDP:
+    if accelerator.distributed_type not in (DistributedType.FSDP, DistributedType.DEEPSPEED):
         return None
-    state = accelerator.get_state_dict(wrapped)
+    state = accelerator.get_state_dict(wrapped) or {}  # whole on the main process only
     return {name.removeprefix("model."): value for name, value in state.items()}
 
 

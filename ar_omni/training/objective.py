@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ar_omni.errors import InputError
 from ar_omni.training.losses import perceptual_alignment_loss, weighted_ntp_loss, z_loss
 from ar_omni.training.preview import opening_states, pictures_at, preview_loss
 from ar_omni.training.reading import UNKNOWN
@@ -59,6 +60,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.vocabulary, self.options = model, vocabulary, options
         self.register_buffer("image_embedding", image_embedding, persistent=False)
+        self._no_split_modules = [type(model.model.layers[0]).__name__]  # what FSDP spreads at a time
         if options.reading:
             self.reader = nn.Linear(model.config.hidden_size, model.config.vocab_size, bias=False)
         if options.preview:
@@ -66,20 +68,33 @@ class Objective(nn.Module):
         if not options.perceptual and hasattr(model, "image_projector"):
             model.image_projector.requires_grad_(False)
 
-    def forward(self, input_ids: Tensor, loss_weights: Tensor, reading: Tensor) -> dict[str, Tensor]:
+    def forward(
+        self,
+        input_ids: Tensor,
+        loss_weights: Tensor,
+        reading: Tensor,
+        seen: Tensor | None = None,
+        position_ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """Undivided sums for rows of ids, int64 (B, T), the weight of each id as a target, float (B, T), and
-        its reading target, int64 (B, T).
+        its reading target, int64 (B, T). Where rows are spread over processes, `seen` (B, T) is what is read
+        at each of the places `position_ids` (B, T), and the others are of what comes next.
 
         Rows are padded on the right with weight 0. Returns scalars: the terms `ntp`, `perceptual`, `z`,
         `reading` and `preview`, the counts `weight`, `images`, `spoken` and `pictures`, and `accuracy`
         (weighted count of ids that were the most probable).
         """
-        seen = self._corrupted(input_ids, reading)[:, :-1]
-        hidden = self.model.model(input_ids=seen, use_cache=False).last_hidden_state
-        told = self._told(hidden, reading[:, 1:])
+        if seen is not None and self.options.preview:
+            raise InputError(
+                f"expected preview: 0.0 where rows are spread over processes, got {self.options.preview}"
+            )
         starts = self._starts(input_ids, loss_weights)
-        foreseen = self._foreseen(hidden, input_ids, starts)
-        targets, weights = input_ids[:, 1:], loss_weights[:, 1:]
+        targets, weights = input_ids, loss_weights
+        if seen is None:
+            seen = self.seen(input_ids, reading)
+            targets, weights, reading = targets[:, 1:], weights[:, 1:], reading[:, 1:]
+        hidden = self.model.model(seen, position_ids=position_ids, use_cache=False).last_hidden_state
+        told, foreseen = self._told(hidden, reading), self._foreseen(hidden, input_ids, starts)
         learned = weights > 0
         hidden, targets, weights = hidden[learned], targets[learned], weights[learned]
         logits = self.model.lm_head(hidden)
@@ -92,7 +107,7 @@ class Objective(nn.Module):
             "perceptual": hidden.new_zeros(()),
             "z": hidden.new_zeros(()),
             "reading": told,
-            "spoken": (reading[:, 1:] != UNKNOWN).sum().float(),
+            "spoken": (reading != UNKNOWN).sum().float(),
             "preview": foreseen,
             "pictures": starts.sum().float(),
         }
@@ -115,8 +130,10 @@ class Objective(nn.Module):
             "pictures": self._starts(batch["input_ids"], batch["loss_weights"]).sum().float(),
         }
 
-    def _corrupted(self, ids: Tensor, reading: Tensor) -> Tensor:
-        """The ids with a share of the codes that letters are told from exchanged for random ones."""
+    def seen(self, ids: Tensor, reading: Tensor) -> Tensor:
+        """What of the ids (B, T) is read, (B, T - 1): with a share of the codes that letters are told from
+        exchanged for random ones."""
+        ids, reading = ids[:, :-1], reading[:, :-1]
         if not self.options.corruption:
             return ids
         speech = self.vocabulary.speech

@@ -13,6 +13,7 @@ from ar_omni.errors import InputError, import_extra
 from ar_omni.modeling import AROmniForCausalLM
 from ar_omni.processing import Processor
 from ar_omni.training.arguments import TuneRecipe
+from ar_omni.training.context import readers
 from ar_omni.training.data import pooled
 from ar_omni.training.loop import Batch, OnSave, train
 from ar_omni.training.mixture import Source, mixture
@@ -78,7 +79,7 @@ def tune(
             tqdm.write(
                 f"{source.name}: {source.left_out} of {len(source.lengths)} rows are too long or empty"
             )
-    parts = accelerator.num_processes * recipe.loop.accumulation
+    parts = readers(accelerator) * recipe.loop.accumulation
     fill = mixture(sources, recipe.tokens_per_batch / parts, parts, recipe.seed)
     embedding = processor.image_tokenizer.embedding if recipe.objective.perceptual else None
     objective = Objective(model, processor.vocabulary, embedding, recipe.objective)

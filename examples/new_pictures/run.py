@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import yaml
 from flags import flags
 from PIL import Image
 
@@ -36,10 +35,11 @@ def main() -> None:
     model = ["--model", args.model] if args.model else []
     shards = args.work_dir / "shards"
     call("tokenize_data.py", source, "--out", shards, *model)
-    recipe = write_recipe(args.work_dir, shards, args.model, args.steps)
+    changes = [f"data.flags.shards={shards}/*.parquet", f"loop.steps={args.steps}"]
+    changes += [f"model={args.model}"] if args.model else []
     omni = AROmni.from_pretrained(args.model)
     print("before:", json.dumps(measure(omni, pictures)))
-    call("lora.py", "--recipe", recipe, "--work-dir", args.work_dir)
+    call("lora.py", "--recipe", HERE / "recipe.yaml", "--work-dir", args.work_dir, "--set", *changes)
     omni.adapters.load(args.work_dir / "adapter")
     print("after:", json.dumps(measure(omni, pictures)))
 
@@ -56,17 +56,6 @@ def write_data(folder: Path, pictures: dict[str, Image.Image]) -> Path:
             lines.append(json.dumps({"task": task, "messages": turns}))
     path = folder / "flags.jsonl"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-def write_recipe(folder: Path, shards: Path, model: str | None, steps: int) -> Path:
-    """The recipe beside this file, with this run's data, model and number of steps."""
-    recipe = yaml.safe_load((HERE / "recipe.yaml").read_text(encoding="utf-8"))
-    recipe["data"]["flags"]["shards"] = str(shards / "*.parquet")
-    recipe["model"] = model
-    recipe["loop"]["steps"] = steps
-    path = folder / "recipe.yaml"
-    path.write_text(yaml.safe_dump(recipe), encoding="utf-8")
     return path
 
 

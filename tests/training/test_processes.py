@@ -43,6 +43,27 @@ def test_a_run_that_is_killed_at_any_step_ends_the_same(tmp_path):
         assert torch.equal(value, found[name]), f"killed at step {step}: {name}"
 
 
+@pytest.mark.parametrize(
+    ("engine", "like"), [("fsdp2", "plain"), ("context", "plain"), ("zero3", "not averaged")]
+)
+def test_sharded_over_two_processes_killed_and_resumed(tmp_path, engine, like):
+    """Each process holds a part of every weight; a run that is killed and goes on ends like one process."""
+    if engine == "zero3":
+        pytest.importorskip("deepspeed")
+    assert run(tmp_path / "one", 4, -1, like).returncode == 0
+    assert run(tmp_path / "two", 4, 5, engine, launcher=TORCHRUN).returncode
+    assert not (tmp_path / "two" / "weights.pt").exists()
+    resumed = run(tmp_path / "two", 4, -1, engine, launcher=TORCHRUN)
+    assert resumed.returncode == 0, resumed.stderr
+    assert [row["step"] for row in curve(tmp_path / "two")] == [3, 6, 8]
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=1e-4, atol=1e-5, msg=name)
+    for first, second in zip(curve(tmp_path / "one"), curve(tmp_path / "two"), strict=True):
+        assert first["held_out_ntp"] == pytest.approx(second["held_out_ntp"], rel=1e-3)
+
+
 def test_two_processes_are_one(tmp_path):
     for name, launcher in (("one", ()), ("two", TORCHRUN)):
         result = run(tmp_path / name, 2, launcher=launcher)

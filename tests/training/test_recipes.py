@@ -19,7 +19,10 @@ def test_shipped_recipes_load(pytestconfig, name):
 
 
 def test_every_recipe_is_tested(pytestconfig):
-    assert {path.stem for path in (pytestconfig.rootpath / "configs").glob("*.yaml")} == set(SHIPPED)
+    assert {path.stem for path in (pytestconfig.rootpath / "configs").glob("*.yaml")} == {
+        *SHIPPED,
+        "ablation",
+    }
 
 
 def test_the_papers_numbers(pytestconfig):
@@ -63,6 +66,23 @@ def test_wrong_recipes_teach(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         load_recipe(path, TuneRecipe)
+
+
+def test_changes_from_the_command_line(pytestconfig):
+    path = pytestconfig.rootpath / "configs/lora.yaml"
+    recipe = load_recipe(
+        path, TuneRecipe, ["loop.steps=3", "data.mine.share=2", "lora.rows=[image, text]", "seed=4"]
+    )
+    assert (recipe.loop.steps, recipe.data["mine"].share, recipe.seed) == (3, 2, 4)
+    assert recipe.lora.rows == ["image", "text"]
+    for change, message in {
+        "loop.step=3": "did you mean steps",
+        "loop.steps": "a change such as",
+        "loop.steps.a=1": "a change such as",
+        "seed=[": "a yaml value",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            load_recipe(path, TuneRecipe, [change])
 
 
 def test_scripts_fail_in_one_line(monkeypatch):

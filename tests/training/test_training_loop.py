@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch.distributed import checkpoint as distributed_checkpoint
 
 from ar_omni.errors import AROmniError, CheckpointError, InputError
-from ar_omni.training.checkpoints import Checkpoints
+from ar_omni.training.checkpoints import Checkpoints, exported
 from ar_omni.training.data import batches
 from ar_omni.training.loop import train
 from ar_omni.training.objective import Objective, ObjectiveOptions, Row, pad_rows
@@ -164,6 +164,24 @@ def test_a_full_disk_keeps_what_was_saved(run, tmp_path, monkeypatch):
     with pytest.raises(AROmniError, match="No space left on device; the step before"):
         run()
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-00000005"]
+
+
+def test_a_full_disk_keeps_what_was_exported(tmp_path):
+    with exported(tmp_path / "model") as folder:
+        (folder / "weights").write_text("old")
+
+    def write_half():
+        with exported(tmp_path / "model") as folder:
+            (folder / "weights").write_text("ne")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(AROmniError, match=r"room for .*model, got .*No space left"):
+        write_half()
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert (tmp_path / "model" / "weights").read_text() == "old"
+    with exported(tmp_path / "model") as folder:
+        (folder / "weights").write_text("new")
+    assert (tmp_path / "model" / "weights").read_text() == "new"
 
 
 def test_another_models_checkpoint_is_refused(run, make_model, tmp_path):
