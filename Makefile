@@ -12,7 +12,7 @@ help:
 	@echo "make lint      ruff check and format"
 	@echo "make nano      train the bundled model again, from data to checkpoint (hours; resumes)"
 	@echo "make ablation  compare losses, norms and decodings at nano scale (hours; resumes; STEPS=1500)"
-	@echo "make evaluate  measure the bundled model on the held-out set (docs/evaluation.json)"
+	@echo "make evaluate  measure the bundled model on the held-out set (docs/evaluation.json, runs/evaluation)"
 	@echo "make pages     write the demo and the measured figures into README and MODEL_CARD"
 
 demo: .venv/installed
@@ -38,7 +38,8 @@ ablation: .venv/installed-dev
 	$(BIN)/python train/ablation.py --steps $(STEPS)
 
 evaluate: .venv/installed-dev
-	$(BIN)/ar-omni evaluate --out docs/evaluation.json
+	$(BIN)/ar-omni evaluate --out docs/evaluation.json --page runs/evaluation
+	$(BIN)/python tests/quality.py
 
 pages: .venv/installed-dev
 	$(BIN)/python docs/refresh.py

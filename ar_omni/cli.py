@@ -19,7 +19,7 @@ from ar_omni.errors import AROmniError, DependencyError, InputError
 
 Flag = tuple[tuple[str, ...], dict]
 
-EVALUATION_SUITES = ("codec", "tts", "asr", "draw", "describe", "spoken", "all")
+EVALUATION_SUITES = ("codec", "tts", "asr", "draw", "describe", "spoken", "chat", "all")
 
 
 def _flag(*names: str, **options) -> Flag:
@@ -129,8 +129,11 @@ COMMANDS = (
         "measure the model on held-out items with independent judges",
         (
             _flag("--suite", choices=EVALUATION_SUITES, default="all", help="what to measure (default: all)"),
-            _flag("--limit", type=int, metavar="N", help="at most N items a suite"),
+            _flag("--limit", type=int, metavar="N", help="at most N items of a kind"),
             _flag("--out", metavar="FILE.json", help="also write the whole report, with a row an item"),
+            _flag(
+                "--page", metavar="DIR", help="also write a page to look at and listen to, with all replies"
+            ),
             _flag("--markdown", action="store_true", help="print the table as Markdown"),
         ),
     ),

@@ -66,18 +66,24 @@ def describe(args: Namespace) -> dict:
 
 
 def evaluate(args: Namespace) -> dict:
-    """`ar-omni evaluate [--suite NAME] [--limit N] [--out FILE.json] [--markdown]`."""
+    """`ar-omni evaluate [--suite NAME] [--limit N] [--out FILE.json] [--page DIR] [--markdown]`."""
     from ar_omni.evaluation import report
+    from ar_omni.evaluation.page import write_page
     from ar_omni.evaluation.run import evaluate as run
     from ar_omni.evaluation.suites import SUITES
 
     if args.out:
         check_output(args.out, {".json": None})
+    page = Path(args.page) if args.page else None
+    if page:
+        page.mkdir(parents=True, exist_ok=True)
     suites = tuple(SUITES) if args.suite == "all" else (args.suite,)
     name = Path(args.model).name if args.model else "nano"
-    result = run(load_model(args), suites, name=name, limit=args.limit, seed=args.seed)
+    result = run(load_model(args), suites, name=name, limit=args.limit, seed=args.seed, folder=page)
     if args.out:
         report.write(result, args.out)
+    if page:
+        write_page(result, page)
     if not args.json:
         print(report.markdown(result) if args.markdown else report.plain(result))
     return result

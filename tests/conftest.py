@@ -22,7 +22,7 @@ from ar_omni.tokenizers.speech_network import SpeechCodec, SpeechTokenizerConfig
 from ar_omni.tokenizers.text import SentencePieceTokenizer
 from ar_omni.vocabulary import Vocabulary
 
-IMAGE = ImageTokenizerConfig(image_size=36, codebook_size=16, code_dim=8, fine_width=8, coarse_width=8)
+IMAGE = ImageTokenizerConfig(image_size=24, codebook_size=16, code_dim=8, fine_width=8, coarse_width=8)
 SPEECH = SpeechTokenizerConfig(codebook_size=32, code_dim=8, encoder_width=16, decoder_widths=(16, 16))
 TEMPLATE = Path(__file__).parents[1] / "configs" / "nano" / "processor_config.json"
 SENTENCES = ["the quick brown fox jumps over a lazy dog", "show me a red apple, please!", "what is that?"]

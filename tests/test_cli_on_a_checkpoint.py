@@ -7,8 +7,9 @@ import shutil
 import pytest
 
 from ar_omni import cli, terminal
+from ar_omni.evaluation.bench import Bench
 from ar_omni.evaluation.heldout import HeldOut
-from ar_omni.evaluation.suites import SUITES, Bench
+from ar_omni.evaluation.suites import SUITES
 from ar_omni.media import Audio, load_image
 
 
@@ -101,9 +102,8 @@ def test_untrained_outputs_are_refused(here, checkpoint, capsys):
 
 
 def test_every_suite_measures_a_real_model(omni, tone):
-    bench = Bench(
-        omni, HeldOut(), hear=lambda audio: "nothing", read=lambda text: tone, limit=1, progress=False
-    )
+    judges = {"hear": lambda audio: "nothing", "rate": lambda audio: 3.0, "read": lambda text: tone}
+    bench = Bench(omni, HeldOut(), **judges, limit=1, progress=False)
     for name, suite in SUITES.items():
         figures, rows = suite(bench)
         assert figures, name

@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--layout", type=Path, default=Path("configs/nano"), help="folder of the presets")
     parser.add_argument("--out", type=Path, default=Path("ar_omni/assets/nano"))
     args = parser.parse_args()
-    omni = AROmni.from_pretrained(args.work_dir / "nano")
+    omni = AROmni.from_pretrained(args.work_dir / "nano", dtype="bfloat16")  # half the download
     omni.presets = load_presets(args.layout)
     omni.save_pretrained(args.out)
 

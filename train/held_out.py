@@ -1,4 +1,4 @@
-"""Writes the evaluation set of the package: sentences, pictures and requests that training never uses.
+"""Writes the evaluation set of the package: what nano never saw in training, and pictures to judge it by.
 
 python train/held_out.py --work-dir runs/nano --out ar_omni/assets/eval
 """
@@ -7,52 +7,111 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import random
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from ar_omni.evaluation.heldout import Pair, Request, save_held_out
-from ar_omni.training.world.dialogues import styled, unspoken_requests
-from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair
+from ar_omni.evaluation.heldout import Pair, Request, Turn, save_held_out
+from ar_omni.training.arguments import load_recipe
+from ar_omni.training.world.dialogues import (
+    Exchange,
+    conversation,
+    is_held_out_conversation,
+    styled,
+    unspoken_requests,
+)
+from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair, load_concepts
 from ar_omni.training.world.sentences import sentences
+
+SENTENCES, LONG_SENTENCES, REQUESTS, SCRIPTS = 100, 60, 60, 100
+SEEN, UNSEEN, MORE = 120, 100, 160
+"""Pairs that were trained on, pairs that never were, and more pictures for the image tokenizer."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
     parser.add_argument("--out", type=Path, default=Path("ar_omni/assets/eval"))
+    parser.add_argument("--recipe", type=Path, default=Path("configs/nano.yaml"), help="says what nano knows")
     parser.add_argument("--image-size", type=int, default=96)
     args = parser.parse_args()
-    concepts = [Concept(**row) for row in json.loads((args.work_dir / "concepts.json").read_text())]
+    concepts = load_concepts(args.work_dir / "concepts.json", load_recipe(args.recipe).groups)
     with np.load(args.work_dir / f"pictures-{args.image_size}.npz") as data:
         drawn = data["pictures"]
-    rng = random.Random(2)
-    pictures = {
-        (concept.name, style): (concept, Image.fromarray(drawn[index, column]))
-        for index, concept in enumerate(concepts)
+    gallery = {
+        (concept.name, style): Image.fromarray(drawn[concept.number, column])
+        for concept in concepts
         for column, style in enumerate(STYLES)
     }
-    unseen = [key for key in pictures if is_held_out_pair(*key)]
-    seen = [key for key in pictures if not is_held_out_pair(*key)]
-    chosen = [*rng.sample(seen, 100), *rng.sample(unseen, 60)]
-    rng.shuffle(chosen)
+    rng = random.Random(2)
     save_held_out(
         args.out,
-        [text for text in itertools.islice(sentences(seed=1, held_out=True), 200) if len(text.split()) >= 5][
-            :100
-        ],
-        [(_pair(pictures[key][0], key[1]), pictures[key][1]) for key in chosen],
-        [Request(*request) for request in rng.sample(list(unspoken_requests(concepts)), 60)],
-        [(*key, picture) for key, (_, picture) in pictures.items()],
+        gallery,
+        sentences=list(itertools.islice(everyday(seed=1), SENTENCES)),
+        long_sentences=list(itertools.islice(joined(seed=3), LONG_SENTENCES)),
+        pairs=pairs(concepts, rng),
+        requests=[Request(*request) for request in rng.sample(list(unspoken_requests(concepts)), REQUESTS)],
+        scripts=list(itertools.islice(scripts(concepts, rng), SCRIPTS)),
+        more_pictures=rng.sample(list(gallery), MORE),
         picture_size=args.image_size,
     )
 
 
-def _pair(concept: Concept, style: str) -> Pair:
-    return Pair(concept.name, style, styled(concept.phrase, style), not is_held_out_pair(concept.name, style))
+def everyday(seed: int) -> Iterator[str]:
+    """Sentences of 5 to 12 words."""
+    return (text for text in sentences(seed, held_out=True) if len(text.split()) >= 5)
+
+
+def joined(seed: int, shortest: int = 19, longest: int = 21) -> Iterator[str]:
+    """Sentences of about twenty words: two statements, joined."""
+    statements = (text for text in sentences(seed, held_out=True) if text.endswith("."))
+    for first, second in zip(statements, statements, strict=False):
+        own = second.startswith("I ")
+        text = f"{first[:-1]}, and {second if own else second[0].lower() + second[1:]}"
+        if shortest <= len(text.split()) <= longest:
+            yield text
+
+
+def pairs(concepts: Sequence[Concept], rng: random.Random) -> list[Pair]:
+    """Pairs of both kinds, mixed."""
+    every = [
+        Pair(
+            concept.name,
+            style,
+            styled(concept.phrase, style),
+            not is_held_out_pair(concept.name, style),
+            concept.group,
+        )
+        for concept in concepts
+        for style in STYLES
+    ]
+    chosen = []
+    for seen, count in ((True, SEEN), (False, UNSEEN)):
+        fitting = [pair for pair in every if pair.seen is seen]
+        chosen += rng.sample(fitting, min(count, len(fitting)))
+    return rng.sample(chosen, len(chosen))
+
+
+def scripts(concepts: Sequence[Concept], rng: random.Random) -> Iterator[list[Turn]]:
+    """Endless held-out conversations of at least two turns; every other turn is spoken."""
+    while True:
+        exchanges = conversation(concepts, rng)
+        if len(exchanges) > 1 and is_held_out_conversation(exchanges):
+            yield [turn(concepts, exchange, rng.random() < 0.5) for exchange in exchanges]
+
+
+def turn(concepts: Sequence[Concept], exchange: Exchange, spoken: bool) -> Turn:
+    """An exchange with names for indices; the style of the drawing counts where the words tell it."""
+    shown = drawn = None
+    if exchange.shown:
+        shown = concepts[exchange.shown[0]].name, exchange.shown[1]
+    if exchange.drawn:
+        index, style = exchange.drawn
+        drawn = concepts[index].name, style if f"in {style} style" in exchange.said else None
+    return Turn(exchange.said, spoken, exchange.answer, exchange.kind, shown, drawn)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,11 @@
 """Trains nano's decoder on the tokenized world and writes a checkpoint that `AROmni.from_pretrained` loads.
 
-torchrun --nproc_per_node 2 train/pretrain.py --recipe configs/nano.yaml --work-dir runs/nano
+    torchrun --nproc_per_node 2 train/pretrain.py --recipe configs/nano.yaml --work-dir runs/nano
+
+To train the bundled nano further, with the world that it learned from and none of the steps before:
+
+    torchrun --nproc_per_node 2 train/pretrain.py --recipe configs/nano.yaml --work-dir runs/more \
+        --world configs/nano --tokenizers ar_omni/assets/nano --init ar_omni/assets/nano
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from pathlib import Path
 import torch
 from transformers import GenerationConfig
 
+from ar_omni.modeling import AROmniForCausalLM
 from ar_omni.template import Template
 from ar_omni.tokenizers import load_tokenizer
 from ar_omni.training.arguments import add_changes, load_recipe, one_line_errors
@@ -27,15 +33,21 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=Path("configs/nano.yaml"))
     parser.add_argument("--layout", type=Path, default=Path("configs/nano"), help="turn template and presets")
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
+    parser.add_argument("--world", type=Path, help="folder of codes.npz and concepts.json (the work folder)")
+    parser.add_argument("--tokenizers", type=Path, help="folder of the tokenizers (the work folder)")
+    parser.add_argument("--init", type=Path, help="a trained decoder to go on from")
     add_changes(parser)
     args = parser.parse_args()
     recipe = load_recipe(args.recipe, changes=args.set)
     torch.manual_seed(recipe.seed)
     torch.set_float32_matmul_precision("medium")
     accelerator = make_accelerator()
-    world = World.load(args.work_dir, recipe.groups)
-    image, speech = (load_tokenizer(args.work_dir / f"{name}_tokenizer") for name in ("image", "speech"))
+    world = World.load(args.world or args.work_dir, recipe.groups)
+    tokenizers = args.tokenizers or args.work_dir
+    image, speech = (load_tokenizer(tokenizers / f"{name}_tokenizer") for name in ("image", "speech"))
     model, processor = assemble(recipe.decoder, image, speech, Template.load(args.layout))
+    if args.init:
+        model = AROmniForCausalLM.from_pretrained(args.init, dtype=torch.float32)
     model.generation_config = GenerationConfig.from_pretrained(args.layout)
 
     def row(rng, progress: float) -> Row:

@@ -26,8 +26,9 @@ class Figure:
         return asdict(self)
 
     def __str__(self) -> str:
-        unit = " %" if self.unit == "%" else f" {self.unit}".rstrip()
-        return f"{self.value:.1f}{unit} [{self.low:.1f}, {self.high:.1f}]"
+        digits = 1 if self.unit in ("%", "dB") else 2
+        value, low, high = (f"{number:.{digits}f}" for number in (self.value, self.low, self.high))
+        return f"{value} {self.unit} [{low}, {high}]"
 
 
 def ratio(

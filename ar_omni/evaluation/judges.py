@@ -1,8 +1,10 @@
-"""The independent judges: a speech recogniser and a picture gallery, neither part of the model."""
+"""The independent judges: a recogniser, a rater of speech and a picture gallery, none part of the model."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from ar_omni.evaluation.heldout import Gallery
     from ar_omni.media import Audio
 
-RECOGNISER_RATE = 16_000
+SPEECH_RATE = 16_000
+"""What the judges of speech listen at, in Hz."""
+PACES = (0.6, 1.6)
+"""Duration of whole speech, by that of the voice that it was learned from."""
 
 
 class Recogniser:
@@ -33,7 +38,7 @@ class Recogniser:
     def __call__(self, audio: Audio) -> str:
         """What it hears; the same answer every time (beam search, no sampling)."""
         segments, _ = self._model.transcribe(
-            audio.resample(RECOGNISER_RATE).samples,
+            audio.resample(SPEECH_RATE).samples,
             language="en",
             beam_size=5,
             temperature=0.0,
@@ -43,11 +48,41 @@ class Recogniser:
         return " ".join(segment.text.strip() for segment in segments)
 
 
+class Rater:
+    """DNSMOS P.835, overall quality of speech from 1 to 5, with the network in the package `speechmos`.
+
+    The package's own code asks for librosa, for another score; this one needs the waveform alone.
+    """
+
+    _WINDOW = int(9.01 * SPEECH_RATE)
+
+    @cached_property
+    def _network(self):
+        folder = Path(import_extra("speechmos", "eval").__file__).parent / "dnsmos_models"
+        runtime = import_extra("onnxruntime", "eval")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = 1
+        return runtime.InferenceSession(
+            folder / "sig_bak_ovr.onnx", options, providers=["CPUExecutionProvider"]
+        )
+
+    def __call__(self, audio: Audio) -> float:
+        """The mean over windows of nine seconds, one a second; shorter speech is repeated to fill one."""
+        samples = np.clip(audio.resample(SPEECH_RATE).samples, -1, 1)
+        while len(samples) < self._WINDOW:
+            samples = np.append(samples, samples)
+        starts = range(0, len(samples) - self._WINDOW + 1, SPEECH_RATE)
+        windows = (samples[None, start : start + self._WINDOW] for start in starts)
+        raw = np.array([self._network.run(None, {"input_1": window})[0][0, 2] for window in windows])
+        return float(np.mean(-0.06766283 * raw**2 + 1.11546468 * raw + 0.04602535))
+
+
 @cache
 def _normaliser():
     return import_extra("whisper_normalizer.english", "eval").EnglishTextNormalizer()
 
 
+@cache
 def normalise(text: str) -> str:
     """Whisper's own English normalisation: case, punctuation, spelling and numbers made alike."""
     return _normaliser()(text)
@@ -60,6 +95,32 @@ def word_errors(reference: str, heard: str) -> tuple[int, int]:
     measures = import_extra("jiwer", "eval").process_words(normalise(reference), normalise(heard))
     errors = measures.substitutions + measures.deletions + measures.insertions
     return errors, measures.hits + measures.substitutions + measures.deletions
+
+
+def words_in_order(reference: str, heard: str) -> float:
+    """Share of the words of `reference` that `heard` says in the same order, both normalised."""
+    said = normalise(reference).split()
+    common = import_extra("rapidfuzz.distance", "eval").LCSseq.similarity(said, normalise(heard).split())
+    return common / max(1, len(said))
+
+
+def whole_speech(text: str, heard: str, pace: float) -> bool:
+    """Whether speech of `text` was said to its end and not beyond: no early stop, and no loop.
+
+    Args:
+        text: what was to be said.
+        heard: what the recogniser made of it: two of the last three words must come near its end.
+        pace: duration of the speech by that of a good reading, to be within `PACES`.
+    """
+    said, words = normalise(text).split(), normalise(heard).split()
+    ending = words_in_order(" ".join(said[-3:]), " ".join(words[-5:]))
+    return PACES[0] <= pace <= PACES[1] and len(words) <= PACES[1] * len(said) and ending > 0.6
+
+
+def named(text: str, names: Sequence[str]) -> str | None:
+    """The longest of `names` that `text` mentions: "a cat face" speaks of a cat face, not of a cat."""
+    found = [name for name in names if mentions(text, name)]
+    return max(found, key=len, default=None)
 
 
 def mentions(text: str, name: str) -> bool:

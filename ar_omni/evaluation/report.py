@@ -4,27 +4,43 @@ from __future__ import annotations
 
 import json
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from pathlib import Path
 
+from ar_omni.errors import DependencyError
 from ar_omni.evaluation.figures import Figure
+from ar_omni.evaluation.targets import TARGETS, Target
 from ar_omni.media import replacing
 
-_VERSIONS = ("ar-omni", "torch", "transformers", "faster-whisper", "jiwer", "whisper-normalizer", "piper-tts")
+_JUDGES = ("faster-whisper", "jiwer", "whisper-normalizer", "speechmos", "piper-tts")
+_VERSIONS = ("ar-omni", "torch", "transformers", *_JUDGES)
 
 
 def new_report(model: str, seed: int, limit: int | None, presets: dict) -> dict:
-    """An empty report with everything that a reader needs to run it again."""
+    """An empty report with everything that a reader needs to run it again.
+
+    Raises:
+        DependencyError: a judge is not installed.
+    """
     return {
         "model": model,
         "seed": seed,
         "limit": limit,
         "presets": presets,
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in _VERSIONS},
+        "versions": {name: _version(name) for name in _VERSIONS},
         "suites": {},
     }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError as error:
+        raise DependencyError(
+            f"expected the package {name!r}, got none; install it with: pip install 'ar-omni[eval]'"
+        ) from error
 
 
 def table(report: dict) -> list[tuple[str, str, Figure]]:
@@ -36,20 +52,36 @@ def table(report: dict) -> list[tuple[str, str, Figure]]:
     ]
 
 
+HEAD = ("suite", "figure", "value [95 % interval]", "must", "aim", "reached", "items")
+
+
+def lines(report: dict) -> list[tuple[str, ...]]:
+    """The cells of each figure's line, under `HEAD`; figures without a target leave three of them empty."""
+    return [
+        (suite, title, str(figure), *_goal(TARGETS.get((suite, title)), figure), str(figure.items))
+        for suite, title, figure in table(report)
+    ]
+
+
+def _goal(target: Target | None, figure: Figure) -> tuple[str, str, str]:
+    if target is None:
+        return "", "", ""
+    sign = "≤" if figure.better == "lower" else "≥"
+    must, aim = ("" if value is None else f"{sign} {value:g}" for value in (target.must, target.aim))
+    return must, aim, target.reached(figure)
+
+
 def plain(report: dict) -> str:
     """Aligned columns for a terminal."""
-    lines = [("suite", "figure", "value [95 % interval]", "items")]
-    lines += [(suite, title, str(figure), str(figure.items)) for suite, title, figure in table(report)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+    rows = [HEAD, *lines(report)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def markdown(report: dict) -> str:
     """The same as a Markdown table, for MODEL_CARD.md."""
-    head = ["| suite | figure | value [95 % interval] | better | items |", "|---|---|---|---|---|"]
-    return "\n".join(
-        head + [f"| {suite} | {title} | {f} | {f.better} | {f.items} |" for suite, title, f in table(report)]
-    )
+    rows = [HEAD, ("---",) * len(HEAD), *lines(report)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def write(report: dict, path: str | PathLike) -> None:

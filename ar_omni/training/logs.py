@@ -28,7 +28,7 @@ class Averages:
 def means(sums: Mapping[str, float]) -> dict[str, float]:
     """Sums of a batch, as `Objective` names them -> the losses that they mean."""
     terms = {name: sums[name] / max(sums["weight"], 1e-9) for name in ("ntp", "accuracy")}
-    for name, count in (("perceptual", "images"), ("reading", "spoken")):
+    for name, count in (("perceptual", "images"), ("reading", "spoken"), ("preview", "pictures")):
         if sums[name]:
             terms[name] = sums[name] / max(sums[count], 1e-9)
     return terms

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ar_omni.training.losses import perceptual_alignment_loss, weighted_ntp_loss, z_loss
+from ar_omni.training.preview import opening_states, pictures_at, preview_loss
 from ar_omni.training.reading import UNKNOWN
 from ar_omni.vocabulary import Vocabulary
 
@@ -23,6 +24,8 @@ class ObjectiveOptions:
     z: float = 0.0
     reading: float = 0.0
     """Of telling letters while reading aloud and listening; see `ar_omni.training.reading`."""
+    preview: float = 0.0
+    """Of telling, while a picture begins, which codes it will hold; see `ar_omni.training.preview`."""
     corruption: float = 0.0
     """Share of the codes so far that are replaced by random ones: while reading aloud the text, not what was
     just said, has to tell what comes next; while listening it is noise."""
@@ -59,6 +62,8 @@ class Objective(nn.Module):
         self._no_split_modules = [type(model.model.layers[0]).__name__]  # what FSDP spreads at a time
         if options.reading:
             self.reader = nn.Linear(model.config.hidden_size, model.config.vocab_size, bias=False)
+        if options.preview:
+            self.previewer = nn.Linear(model.config.hidden_size, len(vocabulary.image), bias=False)
         if not options.perceptual and hasattr(model, "image_projector"):
             model.image_projector.requires_grad_(False)
 
@@ -74,8 +79,9 @@ class Objective(nn.Module):
         its reading target, int64 (B, T). Where rows are spread over processes, `seen` (B, T) is what is read
         at each of the places `position_ids` (B, T), and the others are of what comes next.
 
-        Rows are padded on the right with weight 0. Returns `ntp`, `weight`, `perceptual`, `images`, `z`,
-        `reading`, `spoken` and `accuracy` (weighted count of ids that were the most probable), each a scalar.
+        Rows are padded on the right with weight 0. Returns scalars: the terms `ntp`, `perceptual`, `z`,
+        `reading` and `preview`, the counts `weight`, `images`, `spoken` and `pictures`, and `accuracy`
+        (weighted count of ids that were the most probable).
         """
         targets, weights = input_ids, loss_weights
         if seen is None:
@@ -83,6 +89,8 @@ class Objective(nn.Module):
             targets, weights, reading = targets[:, 1:], weights[:, 1:], reading[:, 1:]
         hidden = self.model.model(seen, position_ids=position_ids, use_cache=False).last_hidden_state
         told = self._told(hidden, reading)
+        starts = self._starts(seen, weights)
+        foreseen = self._foreseen(hidden, input_ids, starts)
         learned = weights > 0
         hidden, targets, weights = hidden[learned], targets[learned], weights[learned]
         logits = self.model.lm_head(hidden)
@@ -96,6 +104,8 @@ class Objective(nn.Module):
             "z": hidden.new_zeros(()),
             "reading": told,
             "spoken": (reading != UNKNOWN).sum().float(),
+            "preview": foreseen,
+            "pictures": starts.sum().float(),
         }
         if self.options.perceptual:
             projected = self.model.image_projector(hidden[is_image])
@@ -107,12 +117,13 @@ class Objective(nn.Module):
         return sums
 
     def counts(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """What `total` divides by, from the batch alone: `weight`, `images` and `spoken` as in `forward`."""
+        """What `total` divides by, from the batch alone: the counts of `forward`."""
         targets, weights = batch["input_ids"][:, 1:], batch["loss_weights"][:, 1:]
         return {
             "weight": weights.sum(),
             "images": (self._is_image(targets) & (weights > 0)).sum().float(),
             "spoken": (batch["reading"][:, 1:] != UNKNOWN).sum().float(),
+            "pictures": self._starts(batch["input_ids"][:, :-1], weights).sum().float(),
         }
 
     def seen(self, ids: Tensor, reading: Tensor) -> Tensor:
@@ -132,6 +143,17 @@ class Objective(nn.Module):
         known = targets != UNKNOWN
         return functional.cross_entropy(self.reader(hidden[known]), targets[known], reduction="sum")
 
+    def _starts(self, seen: Tensor, weights: Tensor) -> Tensor:
+        """Where a picture begins that is learned, bool (B, T - 1)."""
+        return (seen == self.vocabulary.boi_id) & (weights > 0)
+
+    def _foreseen(self, hidden: Tensor, input_ids: Tensor, starts: Tensor) -> Tensor:
+        """Sum over the pictures of the cross-entropy of their codes, told from where they begin."""
+        if not self.options.preview:
+            return hidden.new_zeros(())
+        codes = pictures_at(input_ids, starts, self.vocabulary)
+        return preview_loss(self.previewer(opening_states(hidden, starts)), codes)
+
     def _is_image(self, ids: Tensor) -> Tensor:
         span = self.vocabulary.image
         return (ids >= span.start) & (ids < span.stop)
@@ -140,6 +162,7 @@ class Objective(nn.Module):
         """The scalar to minimise: each sum over its count, where `counts` may span processes and batches."""
         weight = counts["weight"].clamp(min=1e-8)
         loss = sums["ntp"] / weight + self.options.z * sums["z"] / weight
+        loss = loss + self.options.preview * sums["preview"] / counts["pictures"].clamp(min=1)
         loss = loss + self.options.reading * sums["reading"] / counts["spoken"].clamp(min=1)
         return loss + self.options.perceptual * sums["perceptual"] / counts["images"].clamp(min=1)
 

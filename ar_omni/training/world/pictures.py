@@ -8,7 +8,7 @@ import json
 import re
 import unicodedata
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,13 @@ def is_plural(name: str) -> bool:
 def listed(words: Sequence[str]) -> str:
     """ "light, star and night"."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def load_concepts(path: Path, groups: Collection[str] = ()) -> list[Concept]:
+    """The concepts of a file that `train/prepare_data.py` wrote, of `groups` alone if there are any."""
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    concepts = [Concept(**{**row, "tags": tuple(row["tags"]), "number": i}) for i, row in enumerate(rows)]
+    return [concept for concept in concepts if not groups or concept.group in groups]
 
 
 class Pictures:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from ar_omni.training.world.dialogues import (
     is_held_out_conversation,
     styled,
 )
-from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair
+from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair, load_concepts
 from ar_omni.training.world.voices import MAIN_VOICE
 from ar_omni.vocabulary import Vocabulary
 
@@ -55,9 +54,7 @@ class World:
     @classmethod
     def load(cls, folder: Path, groups: Collection[str] = ()) -> World:
         """Reads what `train/tokenize_world.py` wrote; with `groups`, no other group's pictures."""
-        rows = json.loads((folder / "concepts.json").read_text())
-        concepts = [Concept(**{**row, "tags": tuple(row["tags"]), "number": i}) for i, row in enumerate(rows)]
-        concepts = tuple(concept for concept in concepts if not groups or concept.group in groups)
+        concepts = tuple(load_concepts(folder / "concepts.json", groups))
         with np.load(folder / "codes.npz", allow_pickle=False) as data:
             texts, voices = data["texts"].tolist(), data["voices"].tolist()
             pieces = np.split(data["speech"], np.cumsum(data["lengths"])[:-1])
