@@ -24,7 +24,6 @@ from ar_omni.media import replacing
 from ar_omni.training.arguments import load_recipe, one_line_errors
 
 SCRIPT = Path(__file__).with_name("pretrain.py")
-DATA = ("codes.npz", "concepts.json", "image_tokenizer", "speech_tokenizer")
 MARK = "<!-- ablation -->"
 
 
@@ -56,12 +55,9 @@ def main() -> None:
 def trained(ablation: Ablation, variant: str, seed: int, args: argparse.Namespace) -> Path:
     """The folder of a training that has got its steps."""
     folder = args.work_dir / f"{'-'.join(variant.split())}-{seed}-{args.steps}"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in DATA:
-        if not (folder / name).exists():
-            (folder / name).symlink_to((args.data / name).resolve())
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(args.processes))
     command = [sys.executable, *(launcher if args.processes > 1 else ()), SCRIPT, "--work-dir", folder]
+    command += ["--world", args.data, "--tokenizers", args.data]
     command += ["--recipe", ablation.recipe, "--layout", args.layout, "--set", *ablation.variants[variant]]
     subprocess.run([*map(str, command), f"loop.steps={args.steps}", f"seed={seed}"], check=True)
     return folder

@@ -15,6 +15,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from torch.nn.functional import pad
 
+from ar_omni.errors import InputError
 from ar_omni.training.reading import UNKNOWN
 
 if TYPE_CHECKING:
@@ -40,11 +41,19 @@ def reader(accelerator: Accelerator) -> int:
 def spread(
     accelerator: Accelerator, objective: Objective, batch: Mapping[str, Tensor]
 ) -> Iterator[Mapping[str, Tensor]]:
-    """The arguments of `Objective.forward`: the batch, or this process's part of it, backward included."""
+    """The arguments of `Objective.forward`: the batch, or this process's part of it, backward included.
+
+    Raises:
+        InputError: the objective looks at whole pictures.
+    """
     size = group_size(accelerator)
     if size == 1:
         yield batch
         return
+    if objective.options.preview:
+        raise InputError(
+            "expected a recipe without preview for context parallelism, which cuts pictures apart"
+        )
     columns = aligned(objective, batch, 2 * size)  # torch cuts a row into two pieces a process
     tensors = list(columns.values())
     with accelerator.maybe_context_parallel(tensors, [1] * len(tensors), set(tensors)):

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ar_omni.errors import InputError
 from ar_omni.training.losses import perceptual_alignment_loss, weighted_ntp_loss, z_loss
 from ar_omni.training.preview import opening_states, pictures_at, preview_loss
 from ar_omni.training.reading import UNKNOWN
@@ -84,17 +83,14 @@ class Objective(nn.Module):
         `reading` and `preview`, the counts `weight`, `images`, `spoken` and `pictures`, and `accuracy`
         (weighted count of ids that were the most probable).
         """
-        if seen is not None and self.options.preview:
-            raise InputError(
-                f"expected preview: 0.0 where rows are spread over processes, got {self.options.preview}"
-            )
-        starts = self._starts(input_ids, loss_weights)
         targets, weights = input_ids, loss_weights
         if seen is None:
             seen = self.seen(input_ids, reading)
             targets, weights, reading = targets[:, 1:], weights[:, 1:], reading[:, 1:]
         hidden = self.model.model(seen, position_ids=position_ids, use_cache=False).last_hidden_state
-        told, foreseen = self._told(hidden, reading), self._foreseen(hidden, input_ids, starts)
+        told = self._told(hidden, reading)
+        starts = self._starts(seen, weights)
+        foreseen = self._foreseen(hidden, input_ids, starts)
         learned = weights > 0
         hidden, targets, weights = hidden[learned], targets[learned], weights[learned]
         logits = self.model.lm_head(hidden)
@@ -127,7 +123,7 @@ class Objective(nn.Module):
             "weight": weights.sum(),
             "images": (self._is_image(targets) & (weights > 0)).sum().float(),
             "spoken": (batch["reading"][:, 1:] != UNKNOWN).sum().float(),
-            "pictures": self._starts(batch["input_ids"], batch["loss_weights"]).sum().float(),
+            "pictures": self._starts(batch["input_ids"][:, :-1], weights).sum().float(),
         }
 
     def seen(self, ids: Tensor, reading: Tensor) -> Tensor:
@@ -147,9 +143,9 @@ class Objective(nn.Module):
         known = targets != UNKNOWN
         return functional.cross_entropy(self.reader(hidden[known]), targets[known], reduction="sum")
 
-    def _starts(self, input_ids: Tensor, loss_weights: Tensor) -> Tensor:
+    def _starts(self, seen: Tensor, weights: Tensor) -> Tensor:
         """Where a picture begins that is learned, bool (B, T - 1)."""
-        return (input_ids[:, :-1] == self.vocabulary.boi_id) & (loss_weights[:, 1:] > 0)
+        return (seen == self.vocabulary.boi_id) & (weights > 0)
 
     def _foreseen(self, hidden: Tensor, input_ids: Tensor, starts: Tensor) -> Tensor:
         """Sum over the pictures of the cross-entropy of their codes, told from where they begin."""

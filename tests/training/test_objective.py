@@ -3,6 +3,7 @@
 import torch
 from torch.nn import functional
 
+from ar_omni.training.context import aligned
 from ar_omni.training.losses import perceptual_alignment_loss, weighted_ntp_loss, z_loss
 from ar_omni.training.objective import Objective, ObjectiveOptions, Row, pad_rows
 
@@ -78,6 +79,19 @@ def test_rows_apart_add_up_to_the_padded_batch(make_model, vocabulary, processor
     counts = {name: value.detach() for name, value in together.items()}
     total = sum(objective.total(part, counts) for part in apart)
     torch.testing.assert_close(objective.total(together, counts), total, rtol=1e-4, atol=1e-4)
+
+
+def test_ids_aligned_with_what_comes_next_give_the_same_sums(make_model, vocabulary, processor):
+    """As context parallelism needs them, before it cuts rows."""
+    objective = _objective(make_model, vocabulary)
+    batch = pad_rows(_rows(vocabulary, processor), vocabulary.pad_id)
+    columns = aligned(objective, batch, 4)
+    assert 0 <= columns["seen"].shape[1] - batch["input_ids"].shape[1] + 1 < 4
+    assert all(values.shape[1] % 4 == 0 for values in columns.values())
+    whole, sums = objective(**batch), objective(**columns)
+    assert whole.keys() == sums.keys()
+    for name, value in whole.items():
+        torch.testing.assert_close(sums[name], value, rtol=1e-4, atol=1e-3)
 
 
 def test_the_projector_is_trained(make_model, vocabulary, processor):

@@ -89,12 +89,16 @@ ENGINES = {
 def test_accelerate_launch_understands_the_files(pytestconfig, monkeypatch, name):
     """What the launcher would tell the processes."""
     path = pytestconfig.rootpath / f"configs/accelerate/{name}.yaml"
-    args = launch.launch_command_parser().parse_args(["--config_file", str(path), "train/finetune.py"])
-    args, *_ = launch._validate_launch_command(args)
-    monkeypatch.setattr("accelerate.utils.launch.is_deepspeed_available", lambda: True, raising=False)
-    tell = prepare_deepspeed_cmd_env if args.use_deepspeed else prepare_multi_gpu_env
-    told = tell(args)
-    environment = told[1] if isinstance(told, tuple) else told
+    launched = []
+    for launcher, tell in {
+        "multi_gpu_launcher": prepare_multi_gpu_env,
+        "deepspeed_launcher": lambda args: prepare_deepspeed_cmd_env(args)[1],
+    }.items():
+        monkeypatch.setattr(launch, launcher, lambda args, tell=tell: launched.append((args, tell(args))))
+    launch.launch_command(
+        launch.launch_command_parser().parse_args(["--config_file", str(path), "train/finetune.py"])
+    )
+    ((args, environment),) = launched
     assert args.num_processes == 8
     assert environment["ACCELERATE_MIXED_PRECISION"] == "bf16"
     assert {key: environment[key] for key in ENGINES[name]} == ENGINES[name]

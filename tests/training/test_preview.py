@@ -16,7 +16,7 @@ def test_only_pictures_that_are_learned_are_foreseen(make_model, vocabulary):
     objective = Objective(make_model(), vocabulary, None, ObjectiveOptions(preview=1.0))
     codes = [3, 1, 2, 1]
     batch = _batch(vocabulary, codes)
-    starts = objective._starts(batch["input_ids"], batch["loss_weights"])
+    starts = objective._starts(batch["input_ids"][:, :-1], batch["loss_weights"][:, 1:])
     assert starts.nonzero().tolist() == [[0, 2]]
     assert pictures_at(batch["input_ids"], starts, vocabulary).tolist() == [codes]
     shown = _batch(vocabulary, codes, weight=0.0)
