@@ -30,7 +30,7 @@ def test_each_task_gives_its_medium(here, checkpoint, capsys):
     assert run(checkpoint, "speak", "a red apple", "-o", "said.wav") == 0
     assert Audio.load("said.wav").duration > 0.1
     assert run(checkpoint, "draw", "a red apple", "-o", "drawn.png", "--style", "3d") == 0
-    assert load_image("drawn.png").size == (36, 36)
+    assert load_image("drawn.png").size == (24, 24)
     assert run(checkpoint, "transcribe", "question.wav") == 0
     assert run(checkpoint, "describe", "picture.png") == 0
     assert capsys.readouterr().err == ""

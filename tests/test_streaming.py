@@ -92,7 +92,7 @@ def test_previews_show_the_unfinished_picture(processor, vocabulary, assemble):
     assert all(e.preview is None for e in assemble([segment]) if isinstance(e, ImageProgress))
     shown = [e for e in assemble([segment], previews=True) if isinstance(e, ImageProgress) and e.preview]
     assert [e.done for e in shown] == [2, 4, 6, 8]
-    assert shown[0].preview.size == (36, 36)
+    assert shown[0].preview.size == (24, 24)
 
 
 def test_nothing_in_nothing_out():

@@ -108,7 +108,7 @@ def test_bfloat16_stays_close(model):
     half = Network.from_weights({k: t.bfloat16() for k, t in weights(model).items()}, model.config.to_dict())
     got = full(half, half.forward([Sequence(list(row))]), model)[0]
     reference = expected(model.bfloat16(), row)[-1].float()
-    assert (got - reference).abs().max() < 0.05 * reference.std() + 0.05
+    assert (got - reference).abs().max() < 0.1 * reference.std(), "AMX sums in another order than AVX"
 
 
 @pytest.mark.parametrize("scheme", ["int8", "int4"])
