@@ -4,15 +4,16 @@ BIN := .venv/bin
 STEPS ?= 1500
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e
 
-.PHONY: help demo test lint nano ablation evaluate pages clean
+.PHONY: help demo test lint nano ablation evaluate pages screenshots clean
 
 help:
 	@echo "make demo      talk to the bundled model once (files land in ./ar-omni-demo)"
 	@echo "make test      run every test"
 	@echo "make lint      ruff check and format"
 	@echo "make nano      train the bundled model again, from data to checkpoint (hours; resumes)"
-	@echo "make ablation  compare losses, norms and decodings at nano scale (hours; resumes; STEPS=1500)"
 	@echo "make evaluate  measure the bundled model on the held-out set (docs/evaluation.json, runs/evaluation)"
+	@echo "make ablation  compare losses, norms and decodings at nano scale (hours; resumes; STEPS=1500)"
+	@echo "make screenshots  look at the chat app in Chromium, and keep a picture of each state in docs/app"
 	@echo "make pages     write the demo and the measured figures into README and MODEL_CARD"
 
 demo: .venv/installed
@@ -44,6 +45,9 @@ evaluate: .venv/installed-dev
 pages: .venv/installed-dev
 	$(BIN)/python docs/refresh.py
 
+screenshots: .venv/installed-dev
+	AR_OMNI_SCREENSHOTS=docs/app $(BIN)/python -m pytest tests/app/test_page.py
+
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(INSTALL) .
@@ -51,7 +55,7 @@ pages: .venv/installed-dev
 
 .venv/installed-dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(INSTALL) ".[dev,train,eval,serve]"
+	$(INSTALL) ".[dev,train,eval,serve,app]"
 	touch $@ .venv/installed
 
 clean:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from ar_omni.decoding import Sequence as Cached
@@ -30,8 +31,19 @@ class Chat:
         self.omni, self.task = omni, task
         self._run = run or omni.run
         self._sequence = Cached([])
-        self._starts: list[int] = []
+        self._starts: list[tuple[int, int]] = []
+        """For each message: where it starts, and where its reply does."""
         self._running: Iterator[Event] | None = None
+
+    @property
+    def turns(self) -> int:
+        """How many messages it remembers, each with its reply."""
+        return len(self._starts)
+
+    @property
+    def length(self) -> int:
+        """How many ids it has read and written."""
+        return len(self._sequence.ids)
 
     def stream(self, content: Any, **kwargs: Any) -> Iterator[Event]:
         """Reply to a message, event by event.
@@ -62,7 +74,27 @@ class Chat:
         """Forget the last message and its reply."""
         self._stop()
         if self._starts:
-            self._sequence.rewind(self._starts.pop())
+            self._sequence.rewind(self._starts.pop()[0])
+
+    def heard(self, seconds: float) -> None:
+        """Only this much of the last reply's speech was heard: the rest is forgotten, and nothing else."""
+        self._stop()
+        if not self._starts:
+            return
+        ids, specials = self._sequence.ids, self.omni.processor.vocabulary.specials
+        reply = range(self._starts[-1][1], len(ids))
+        opener = next((i for i in reply if ids[i] == specials["boa"]), None)
+        if opener is None:
+            return
+        closer = ids.index(specials["eoa"], opener)
+        frames = seconds * self.omni.processor.speech_tokenizer.frame_rate
+        kept = ceil(round(frames, 6))
+        # a segment without codes is not legal, so speech that was not heard at all takes its marks along
+        cut, rest = (opener + 1 + kept, closer) if kept else (opener, closer + 1)
+        if cut < rest:
+            tail = ids[rest:]
+            self._sequence.rewind(cut)
+            self._sequence.ids += tail
 
     def reset(self) -> None:
         """Forget everything."""
@@ -74,18 +106,18 @@ class Chat:
         try:
             yield from self._run(turn)
         finally:
-            self._settle(turn, start)
+            self._settle(turn, start, start + len(turn.prompt))
 
-    def _settle(self, turn: Turn, start: int) -> None:
+    def _settle(self, turn: Turn, start: int, reply: int) -> None:
         """End the reply legally wherever it stopped; without one, forget the message too."""
         sequence = turn.row.sequence
-        if len(sequence.ids) <= start + len(turn.prompt):
+        if len(sequence.ids) <= reply:
             sequence.rewind(start)
             return
         taken_back, appended = turn.row.controller.settle()
         sequence.rewind(len(sequence.ids) - taken_back)
         sequence.ids += appended
-        self._starts.append(start)
+        self._starts.append((start, reply))
 
     def _stop(self) -> None:
         if self._running is not None:

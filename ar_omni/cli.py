@@ -38,6 +38,10 @@ _SERVED = (
     _flag("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)"),
     _flag("--port", type=int, metavar="N", help="port to listen on"),
 )
+_SECURED = (
+    _flag("--ssl-certfile", metavar="F", help="serve HTTPS with this certificate"),
+    _flag("--ssl-keyfile", metavar="F", help="and this key"),
+)
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,29 @@ COMMANDS = (
             _flag("--out", default="ar-omni-chat", metavar="DIR", help="folder for pictures and speech"),
         ),
     ),
-    Command("app", "ar_omni.app:main", "the chat app in the browser", _SERVED),
+    Command(
+        "app",
+        "ar_omni.app.command:main",
+        "the chat app in the browser",
+        (
+            *_SERVED,
+            _flag(
+                "--models", default=".", metavar="DIR", help="offer the models below this folder (default: .)"
+            ),
+            _flag("--max-models", type=int, default=2, metavar="N", help="loaded at once (default: 2)"),
+            _flag("--max-users", type=int, default=16, metavar="N", help="people at once (default: 16)"),
+            _flag("--slots", type=int, default=4, metavar="N", help="replies at once (default: 4)"),
+            _flag("--max-upload-mb", type=int, default=32, metavar="N", help="size of a file (default: 32)"),
+            _flag(
+                "--auth",
+                action="append",
+                default=[],
+                metavar="NAME:PASSWORD",
+                help="who may use it; repeat for more",
+            ),
+            *_SECURED,
+        ),
+    ),
     Command(
         "serve",
         "ar_omni.serving.command:main",
@@ -119,8 +145,7 @@ COMMANDS = (
             _flag("--max-body-mb", type=int, default=32, metavar="N", help="size of a request (default: 32)"),
             _flag("--timeout", type=float, default=300, metavar="S", help="seconds a reply (default: 300)"),
             _flag("--grace", type=float, default=30, metavar="S", help="seconds to end in (default: 30)"),
-            _flag("--ssl-certfile", metavar="F", help="serve HTTPS with this certificate"),
-            _flag("--ssl-keyfile", metavar="F", help="and this key"),
+            *_SECURED,
         ),
     ),
     Command(

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from math import ceil
 
 import pytest
 import torch
@@ -291,6 +292,28 @@ def test_undo_and_reset(omni):
     chat.reset()
     assert same(chat.send("hi", seed=1, outputs=("text", "speech")), first)
     assert isinstance(chat, Chat)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0, 9.0])
+def test_speech_that_was_not_heard_is_forgotten(omni, vocabulary, tone, share):
+    chat = omni.chat()
+    chat.send("hi", seed=1, max_new_tokens=5)
+    before = len(chat._sequence.ids)
+    reply = chat.send(tone, outputs=("text", "image", "speech"), seed=2)
+    said = list(chat._sequence.ids[before:])
+    chat.heard(share * reply.audio.duration)
+    left = chat._sequence.ids[before:]
+    opener = len(said) - 1 - said[::-1].index(vocabulary.boa_id)
+    closer = said.index(vocabulary.eoa_id, opener)
+    codes = said[opener + 1 : closer]
+    kept = codes[: ceil(round(len(codes) * share, 6))]
+    middle = [vocabulary.boa_id, *kept, vocabulary.eoa_id] if kept else []
+    assert left == [*said[:opener], *middle, *said[closer + 1 :]]
+    fresh = omni.chat()
+    fresh._sequence.ids += chat._sequence.ids
+    options = {"outputs": ("text", "speech"), "seed": 3}
+    assert same(chat.send("the fox", **options), fresh.send("the fox", **options))
+    assert chat.turns == 3
 
 
 def test_guidance_with_a_picture_in_the_prompt(omni, picture, monkeypatch):

@@ -90,10 +90,14 @@ class Engine:
         """(replies in the batch, replies that wait)."""
         return len(self._active), len(self._waiting)
 
-    def run(self, turn: Turn) -> Iterator[Event | Waiting]:
+    def run(self, turn: Turn, halt: threading.Event | None = None) -> Iterator[Event | Waiting]:
         """The events of a turn, as `AROmni.run` gives them, and `Waiting` before them.
 
         When the generator has closed, its row is in nobody's hands but the caller's.
+
+        Args:
+            turn: what to decode.
+            halt: once set, even while someone waits for the next event, it ends within `HEARTBEAT_S`.
 
         Raises:
             BusyError: at the first event, when too many wait, or the engine is closing.
@@ -102,7 +106,7 @@ class Engine:
         ticket = self._enter(turn)
         try:
             item = None
-            while not isinstance(item, TurnEnd):
+            while not (isinstance(item, TurnEnd) or (halt and halt.is_set())):
                 try:
                     item = ticket.inbox.get(timeout=HEARTBEAT_S)
                 except Empty:

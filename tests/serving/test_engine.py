@@ -178,3 +178,14 @@ def test_conversations_go_through_the_engine_and_survive_interruption(omni, engi
     assert last.stats.cached_tokens > 0
     assert last.text is not None and expected.text is not None
     assert eventually(lambda: engine.load == (0, 0))
+
+
+def test_a_halted_reply_ends_while_someone_waits_for_its_next_event(omni, engine, monkeypatch):
+    halt = threading.Event()
+    monkeypatch.setattr(engines, "step", lambda network, rows: time.sleep(0.05) or iter(()))
+    reader = threading.Thread(target=lambda: list(engine.run(plan(omni), halt)))
+    reader.start()
+    assert eventually(lambda: engine.load == (1, 0))
+    halt.set()
+    reader.join(5)
+    assert not reader.is_alive() and engine.load == (0, 0)
