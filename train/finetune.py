@@ -23,6 +23,7 @@ from ar_omni.processing import Processor
 from ar_omni.training.arguments import TuneRecipe, add_changes, load_recipe, one_line_errors
 from ar_omni.training.checkpoints import exported
 from ar_omni.training.loop import make_accelerator
+from ar_omni.training.precision import fast_float32
 from ar_omni.training.tuning import load_model, tune
 
 
@@ -35,7 +36,7 @@ def main() -> None:
     args = parser.parse_args()
     recipe = load_recipe(args.recipe, TuneRecipe, args.set)
     torch.manual_seed(recipe.seed)
-    torch.set_float32_matmul_precision("medium")
+    fast_float32()
     base = find_checkpoint(recipe.model)
     processor = Processor.from_pretrained(base)
     model = load_model(base, processor, recipe)

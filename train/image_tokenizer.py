@@ -14,6 +14,7 @@ import torch
 
 from ar_omni.tokenizers.image import ImageTokenizerConfig, NanoImageTokenizer
 from ar_omni.training.image_tokenizer import ImageTokenizerTrainer, psnr
+from ar_omni.training.precision import fast_float32
 from ar_omni.training.tokenizer_loop import Budget, fit
 
 
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=16)
     args = parser.parse_args()
     torch.manual_seed(0)
-    torch.set_float32_matmul_precision("medium")
+    fast_float32()
     config = ImageTokenizerConfig()
     with np.load(args.work_dir / f"pictures-{config.image_size}.npz") as data:
         pictures = torch.from_numpy(data["pictures"]).flatten(0, 1).permute(0, 3, 1, 2).contiguous()

@@ -24,6 +24,7 @@ from ar_omni.training.data import batches
 from ar_omni.training.loop import make_accelerator, train
 from ar_omni.training.nano import assemble
 from ar_omni.training.objective import Objective, Row
+from ar_omni.training.precision import fast_float32
 from ar_omni.training.world.tasks import World, letters
 
 
@@ -40,7 +41,7 @@ def main() -> None:
     args = parser.parse_args()
     recipe = load_recipe(args.recipe, changes=args.set)
     torch.manual_seed(recipe.seed)
-    torch.set_float32_matmul_precision("medium")
+    fast_float32()
     accelerator = make_accelerator()
     world = World.load(args.world or args.work_dir, recipe.groups)
     tokenizers = args.tokenizers or args.work_dir

@@ -14,6 +14,7 @@ import torch
 
 from ar_omni.tokenizers.speech import NanoSpeechTokenizer
 from ar_omni.tokenizers.speech_network import SpeechTokenizerConfig
+from ar_omni.training.precision import fast_float32
 from ar_omni.training.speech_tokenizer import SpeechTokenizerTrainer, phoneme_inventory, phoneme_labels
 from ar_omni.training.tokenizer_loop import Budget, fit
 from ar_omni.training.world.voices import MAIN_VOICE, VOICES, load_shard
@@ -28,7 +29,7 @@ def main() -> None:
     parser.add_argument("--codes", type=int, default=40, help="length of a training crop, in codes")
     args = parser.parse_args()
     torch.manual_seed(0)
-    torch.set_float32_matmul_precision("medium")
+    fast_float32()
     config = SpeechTokenizerConfig()
     folders = ("sentences", *(name for name in VOICES if name != MAIN_VOICE))
     utterances = [

@@ -9,12 +9,12 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from tqdm import tqdm
 
 from ar_omni.media import Audio
 from ar_omni.tokenizers import load_tokenizer
+from ar_omni.training.precision import fast_float32
 from ar_omni.training.world.voices import MAIN_VOICE, SAMPLE_RATE, VOICES, load_shard, word_ends
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
     work_dir = parser.parse_args().work_dir
-    torch.set_float32_matmul_precision("medium")
+    fast_float32()
     speech = load_tokenizer(work_dir / "speech_tokenizer")
     image = load_tokenizer(work_dir / "image_tokenizer")
     texts, voices, codes, words = [], [], [], []

@@ -9,9 +9,9 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from ar_omni.app.models import Models
+from ar_omni.evaluation.heldout import HeldOut
 from ar_omni.media import Audio
 from ar_omni.terminal import QUESTION
 from tests.app.browser import CHROMIUM, RunningApp, chromium, ended, say, shot, visit, wish
@@ -141,8 +141,9 @@ def test_speaking_shows_what_was_heard(page):
 
 
 def test_a_dropped_picture_is_described(page):
-    file = BytesIO()
-    Image.open(QUESTION.parent / "eval" / "pictures.png").crop((96, 0, 192, 96)).save(file, "png")
+    file, held_out = BytesIO(), HeldOut()
+    pair = next(pair for pair in held_out.pairs if pair.seen)
+    held_out.pictures[pair.name, pair.style].save(file, "png")
     wish(page, "Text")
     page.evaluate(DROP, base64.b64encode(file.getvalue()).decode())
     page.wait_for_selector("#box .thumbnails img")
