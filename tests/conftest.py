@@ -1,6 +1,7 @@
 """A random checkpoint of the real classes at tiny sizes: every path runs in seconds, untrained."""
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +27,16 @@ IMAGE = ImageTokenizerConfig(image_size=24, codebook_size=16, code_dim=8, fine_w
 SPEECH = SpeechTokenizerConfig(codebook_size=32, code_dim=8, encoder_width=16, decoder_widths=(16, 16))
 TEMPLATE = Path(__file__).parents[1] / "configs" / "nano" / "processor_config.json"
 SENTENCES = ["the quick brown fox jumps over a lazy dog", "show me a red apple, please!", "what is that?"]
+
+
+@pytest.fixture(autouse=True)
+def process_wide_settings():
+    """What a script sets for its whole process is put back: how floats are multiplied, accelerate's state."""
+    precision = torch.get_float32_matmul_precision()
+    yield
+    torch.set_float32_matmul_precision(precision)
+    if accelerate := sys.modules.get("accelerate"):
+        accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, DistributedType
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule
 from tqdm import tqdm
 
 from ar_omni.errors import AROmniError
@@ -142,6 +143,8 @@ def evaluate(
     for batch, weight in zip(own, weights, strict=True):
         with spread(accelerator, objective, _on(batch, accelerator)) as part:
             seen.append({name: value * weight for name, value in wrapped(**part).items()})
+    if isinstance(wrapped, FSDPModule):
+        wrapped.reshard()  # without a backward, weights outside the layers would stay gathered, and averaged
     sums = accelerator.reduce(_added(seen), reduction="sum")
     return {f"held_out_{name}": value for name, value in means(_floats(sums)).items()}
 

@@ -28,4 +28,5 @@ def median_pitch(audio: Audio) -> float:
     window = np.fft.irfft(np.abs(np.fft.rfft(np.hanning(FRAME), 2 * FRAME)) ** 2)[: lags[-1] + 1]
     likeness = correlation[:, lags] / np.maximum(correlation[:, :1], 1e-12) / (window[lags] / window[0])
     voiced = likeness.max(1) > VOICED
-    return float(np.median(RATE / lags[likeness[voiced].argmax(1)])) if voiced.any() else float("nan")
+    preferred = likeness[voiced] * (1 - 0.1 * lags / lags[-1])  # two periods are as alike as one
+    return float(np.median(RATE / lags[preferred.argmax(1)])) if voiced.any() else float("nan")

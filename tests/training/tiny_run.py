@@ -13,6 +13,7 @@ from accelerate import (
     DistributedType,
     FullyShardedDataParallelPlugin,
     ParallelismConfig,
+    PartialState,
 )
 from accelerate.utils import InitProcessGroupKwargs
 from torch.distributed.tensor import DTensor, Partial, Shard
@@ -33,7 +34,8 @@ STEPS = 8
 def fsdp2() -> Accelerator:
     """On a CPU accelerate takes a wish for FSDP as one for DDP; its own code shards there as well."""
     accelerator = make_accelerator(mixed=False)
-    accelerator.state.distributed_type = DistributedType.FSDP
+    for state in (PartialState(), accelerator.state):  # the one is copied into the other now and then
+        state.distributed_type = DistributedType.FSDP
     accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin(
         fsdp_version=2, auto_wrap_policy="transformer_based_wrap"
     )
@@ -67,6 +69,7 @@ def gathered_attention(
 
 
 SDPA = functional.scaled_dot_product_attention
+gathered_attention.__name__ = SDPA.__name__  # torch wraps by this name what it finds
 
 
 def zero3() -> Accelerator:
