@@ -20,6 +20,7 @@ from ar_omni.modeling import AROmniForCausalLM
 from ar_omni.template import Template
 from ar_omni.tokenizers import load_tokenizer
 from ar_omni.training.arguments import add_changes, load_recipe, one_line_errors
+from ar_omni.training.checkpoints import exported
 from ar_omni.training.data import batches
 from ar_omni.training.loop import make_accelerator, train
 from ar_omni.training.nano import assemble
@@ -59,9 +60,9 @@ def main() -> None:
         return Row(example.input_ids, example.loss_weights(recipe.loss_weights), reading)
 
     def save(model, state, step: int) -> None:
-        folder = args.work_dir / "nano"
-        model.save_pretrained(folder, state_dict=state)
-        processor.save_pretrained(folder)
+        with exported(args.work_dir / "nano") as folder:
+            model.save_pretrained(folder, state_dict=state)
+            processor.save_pretrained(folder)
 
     objective = Objective(model, processor.vocabulary, image.embedding, recipe.objective)
     parts = accelerator.num_processes * recipe.loop.accumulation
