@@ -30,10 +30,10 @@ FIGURES = """() => {
   return { gaps: state.gaps, received: state.received, played: played(), scheduled: window.scheduled };
 }"""
 RENDER = """async () => {
-  const [first] = scheduled, last = scheduled.at(-1), rate = first.rate;
+  const parts = [...scheduled], [first] = parts, last = parts.at(-1), rate = first.rate;
   const length = Math.round((last.when - first.when) * rate) + last.samples.length;
   const context = new OfflineAudioContext(1, length, rate);
-  for (const { when, samples } of scheduled) {
+  for (const { when, samples } of parts) {
     const buffer = context.createBuffer(1, samples.length, rate);
     buffer.copyToChannel(new Float32Array(samples), 0);
     const source = context.createBufferSource();
