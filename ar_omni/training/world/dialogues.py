@@ -106,7 +106,7 @@ def is_held_out_conversation(exchanges: Sequence[Exchange], share: float = 0.05)
 
 
 def _show(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
-    index, style = _trained_pair(concepts, rng)
+    index, style = trained_pair(concepts, rng)
     concept = concepts[index]
     asked = style if style != default_style(concept) or rng.random() < 0.5 else None
     said = request(rng.randrange(len(REQUESTS)), concept, asked)
@@ -137,7 +137,7 @@ def _another(concepts: Sequence[Concept], rng: random.Random, history: list[Exch
 
 
 def _name(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
-    shown = _trained_pair(concepts, rng)
+    shown = trained_pair(concepts, rng)
     return Exchange(rng.choice(QUESTIONS), name_reply(concepts[shown[0]]), "name", shown=shown)
 
 
@@ -188,7 +188,8 @@ def default_style(concept: Concept) -> str:
     return next(style for style in STYLES if not is_held_out_pair(concept.name, style))
 
 
-def _trained_pair(concepts: Sequence[Concept], rng: random.Random) -> Picture:
+def trained_pair(concepts: Sequence[Concept], rng: random.Random) -> Picture:
+    """A concept's index, and a style that it may be trained in."""
     while True:
         index, style = rng.randrange(len(concepts)), rng.choice(STYLES)
         if not is_held_out_pair(concepts[index].name, style):

@@ -13,14 +13,14 @@ import numpy as np
 from ar_omni.training.reading import reading_targets
 from ar_omni.training.world.dialogues import (
     Exchange,
-    Picture,
     caption,
     conversation,
     default_style,
     is_held_out_conversation,
     styled,
+    trained_pair,
 )
-from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair, load_concepts
+from ar_omni.training.world.pictures import STYLES, Concept, load_concepts
 from ar_omni.training.world.voices import MAIN_VOICE
 from ar_omni.vocabulary import Vocabulary
 
@@ -98,13 +98,6 @@ class World:
     def _split(self) -> list[str]:
         return sorted(self.word_ends)
 
-    def pair(self, rng: random.Random) -> Picture:
-        """A concept's index and a style that it may be trained in."""
-        while True:
-            index, style = rng.randrange(len(self.concepts)), rng.choice(STYLES)
-            if not is_held_out_pair(self.concepts[index].name, style):
-                return index, style
-
     def picture(self, index: int, style: str) -> dict:
         return {"type": "image", "codes": self.pictures[index, STYLES.index(style)].tolist()}
 
@@ -177,7 +170,7 @@ def _reading(world: World, rng: random.Random, progress: float, spliced: float) 
 
 
 def _draw(world: World, rng: random.Random, _: float) -> Conversation:
-    index, style = world.pair(rng)
+    index, style = trained_pair(world.concepts, rng)
     concept = world.concepts[index]
     asked = None if style == default_style(concept) and rng.random() < 0.4 else style
     prompt = styled(rng.choice((concept.phrase, concept.phrase, concept.name)), asked)
@@ -185,7 +178,7 @@ def _draw(world: World, rng: random.Random, _: float) -> Conversation:
 
 
 def _describe(world: World, rng: random.Random, _: float) -> Conversation:
-    index, style = world.pair(rng)
+    index, style = trained_pair(world.concepts, rng)
     return _turns([world.picture(index, style)], [_text(caption(world.concepts[index], style))]), "describe"
 
 
