@@ -44,7 +44,7 @@ SEA = "the sea is a very wide body of salt water with waves"
 SCRIPTS = [
     [
         Turn("show me a pear", True, "Here is a pear.", "show", drawn=("pear", None)),
-        Turn("now in 3d style", False, "here it is in 3d style.", "restyle", drawn=("pear", "3d")),
+        Turn("now in 3d style", False, "here is a pear in 3d style.", "restyle", drawn=("pear", "3d")),
     ],
     [
         Turn("what is this?", False, "this is the sea.", "name", shown=("sea", "flat")),

@@ -20,6 +20,8 @@ from ar_omni.errors import DependencyError
 SAMPLE_RATE = 24_000
 BREAKS = frozenset(" ^$")
 PUNCTUATION = frozenset(".,?!;:")
+SPOKEN_AS = {"3d": 2}
+"""Written words that are spoken as several."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,16 @@ def word_ends(utterance: Utterance) -> list[int]:
         elif ends:
             ends[-1] = end
     return ends
+
+
+def written_word_ends(utterance: Utterance) -> list[int]:
+    """The sample at which each written word of the text ends; empty where the voice ran some together."""
+    spoken, ends, place = word_ends(utterance), [], -1
+    for word in utterance.text.lower().split():
+        place += SPOKEN_AS.get(word.strip(".,?!"), 1)
+        if place < len(spoken):
+            ends.append(spoken[place])
+    return ends if place + 1 == len(spoken) else []
 
 
 class PiperSpeaker:
