@@ -80,6 +80,8 @@ class TuneRecipe:
     """Ids in one step, padding included, over all processes and accumulated batches."""
     max_length: int | None = None
     """Longer rows are left out; none is what the model can read."""
+    packing: bool = False
+    """Let conversations share rows of at most `max_length` ids; none reads another."""
     loss_weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """task -> role -> weight as a target; what is not listed weighs 1."""
     unconditional: float = 0.1

@@ -5,6 +5,7 @@ import math
 import random
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -12,8 +13,9 @@ from torch.distributed import checkpoint as distributed_checkpoint
 
 from ar_omni.errors import AROmniError, CheckpointError, InputError
 from ar_omni.training.checkpoints import Checkpoints, exported
-from ar_omni.training.data import batches
+from ar_omni.training.data import batches, pooled
 from ar_omni.training.loop import train
+from ar_omni.training.mixture import Source, mixture
 from ar_omni.training.objective import Objective, ObjectiveOptions, Row, pad_rows
 from ar_omni.training.optimization import OPTIMIZERS, LoopOptions, make_optimizers
 
@@ -78,6 +80,16 @@ def test_a_killed_run_ends_with_the_same_weights(run, make_model, optimizer):
     untrained = make_model(image_embedding_dim=8).state_dict()
     assert any(not torch.equal(whole[name], untrained[name]) for name in whole)
     _same(whole, resumed)
+
+
+def test_a_killed_run_of_packed_rows_ends_with_the_same_weights(run, vocabulary):
+    rng, row = random.Random(0), _row(vocabulary)
+    rows = [row(rng, 0.0) for _ in range(40)]
+    lengths = np.array([len(row.ids) for row in rows])
+    fill = mixture([Source("rows", lengths, lambda index, _: rows[index])], 64, 1)
+    batch_at = lambda: pooled(fill, 1, vocabulary.pad_id, packed=48)  # noqa: E731
+    assert "position_ids" in batch_at()(6, 0)
+    _same(run(name="whole", batch_at=batch_at()), run(5, STEPS, name="resumed", batch_at=batch_at()))
 
 
 def test_accumulated_parts_are_one_big_batch(run, vocabulary, tmp_path):
