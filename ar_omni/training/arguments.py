@@ -167,13 +167,21 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 
 
 def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
-    """A script's `main` that ends with one line and status 1 where the package refuses something."""
+    """A script's `main` that ends with one line and status 1 where the package refuses something, or a disk."""
 
     @functools.wraps(main)
     def run() -> None:
         try:
             main()
         except AROmniError as error:
-            sys.exit(f"{Path(sys.argv[0]).name}: {' '.join(str(error).split())}")
+            reason = str(error)
+        except OSError as error:
+            reason = (
+                f"expected files to read and room to write, got {error}; what was saved before is whole: "
+                "start again when that is mended"
+            )
+        else:
+            return
+        sys.exit(f"{Path(sys.argv[0]).name}: {' '.join(reason.split())}")
 
     return run
