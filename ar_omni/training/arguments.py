@@ -167,7 +167,7 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 
 
 def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
-    """A script's `main` that ends with one line and status 1 where the package refuses something, or a disk."""
+    """A script's `main` that ends with one line and status 1 where the package or a disk refuses."""
 
     @functools.wraps(main)
     def run() -> None:
