@@ -1,7 +1,7 @@
 # Each target is complete by itself: it makes .venv, installs the pinned versions, and runs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-STEPS ?= 1500
+STEPS ?= 1000
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e
 
 .PHONY: help demo test lint nano ablation evaluate pages screenshots clean

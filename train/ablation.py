@@ -44,7 +44,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("configs/nano"), help="the tokenized world")
     parser.add_argument("--tokenizers", type=Path, default=Path("ar_omni/assets/nano"))
     parser.add_argument("--work-dir", type=Path, default=Path("runs/ablation"))
-    parser.add_argument("--steps", type=int, default=1500, help="budget of each training")
+    parser.add_argument("--steps", type=int, default=1000, help="budget of each training")
     parser.add_argument("--limit", type=int, default=100, help="sentences and things to measure with")
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side, each with one thread")
     parser.add_argument("--page", type=Path, default=Path("docs/ablation.md"), help="gets the table")

@@ -76,7 +76,8 @@ def tune(
     for source in sources:
         if source.left_out and accelerator.is_main_process:
             tqdm.write(
-                f"{source.name}: {source.left_out} of {len(source.lengths)} rows are too long or empty"
+                f"{source.name}: {source.left_out} of {len(source.lengths)} rows are left out: "
+                f"empty, or longer than {longest} ids"
             )
     parts = readers(accelerator) * recipe.loop.accumulation
     fill = mixture(sources, recipe.tokens_per_batch / parts, parts, recipe.seed)

@@ -118,7 +118,7 @@ def test_the_recipe_packs_rows_of_at_most_its_length(make_model, processor, tmp_
     monkeypatch.setattr(tuning, "train", lambda objective, batch_at, *_: batches.append(batch_at(1, 0)))
     alone = SimpleNamespace(is_main_process=True, num_processes=1, parallelism_config=None)
     tuning.tune(make_model(), processor, recipe, tmp_path, alone, None)
-    assert "4 of 20 rows are too long" in capsys.readouterr().out
+    assert "4 of 20 rows are left out: empty, or longer than 32 ids" in capsys.readouterr().out
     ids, places = batches[0]["input_ids"], batches[0]["position_ids"]
     assert ids.shape[1] <= 32 and (places[ids == 20] < 9).all()
     assert (places == 0).sum() > len(ids)
