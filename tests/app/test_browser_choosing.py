@@ -75,10 +75,10 @@ def test_a_folder_and_an_adapter_are_chosen(app, page, drawer):
         named(page, name)
         page.wait_for_selector(f"#panel td:text-is('{name}')")
         page.wait_for_selector(".welcome h2:text-is('Talk with tiny')")
+        shot(page, name.replace(" + ", "-"))
         say(page, "hello")
         ended(page)
         said.append(app.turns()[-1].text)
-        shot(page, f"chosen-{name.split()[-1]}")
     assert said[0] == said[2] != said[1]
 
 
