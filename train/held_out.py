@@ -19,12 +19,12 @@ from ar_omni.training.arguments import load_recipe
 from ar_omni.training.world.dialogues import (
     Exchange,
     conversation,
+    held_out_requests,
     is_held_out_conversation,
     styled,
-    unspoken_requests,
 )
 from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair, load_concepts
-from ar_omni.training.world.sentences import sentences
+from ar_omni.training.world.sentences import joined, sentences
 
 SENTENCES, LONG_SENTENCES, REQUESTS, SCRIPTS = 100, 60, 60, 100
 SEEN, UNSEEN, MORE = 120, 100, 160
@@ -51,9 +51,9 @@ def main() -> None:
         args.out,
         gallery,
         sentences=list(itertools.islice(everyday(seed=1), SENTENCES)),
-        long_sentences=list(itertools.islice(joined(seed=3), LONG_SENTENCES)),
+        long_sentences=list(itertools.islice(joined(seed=3, held_out=True), LONG_SENTENCES)),
         pairs=pairs(concepts, rng),
-        requests=[Request(*request) for request in rng.sample(list(unspoken_requests(concepts)), REQUESTS)],
+        requests=[Request(*request) for request in rng.sample(list(held_out_requests(concepts)), REQUESTS)],
         scripts=list(itertools.islice(scripts(concepts, rng), SCRIPTS)),
         more_pictures=rng.sample(list(gallery), MORE),
         picture_size=args.image_size,
@@ -63,16 +63,6 @@ def main() -> None:
 def everyday(seed: int) -> Iterator[str]:
     """Sentences of 5 to 12 words."""
     return (text for text in sentences(seed, held_out=True) if len(text.split()) >= 5)
-
-
-def joined(seed: int, shortest: int = 19, longest: int = 21) -> Iterator[str]:
-    """Sentences of about twenty words: two statements, joined."""
-    statements = (text for text in sentences(seed, held_out=True) if text.endswith("."))
-    for first, second in zip(statements, statements, strict=False):
-        own = second.startswith("I ")
-        text = f"{first[:-1]}, and {second if own else second[0].lower() + second[1:]}"
-        if shortest <= len(text.split()) <= longest:
-            yield text
 
 
 def pairs(concepts: Sequence[Concept], rng: random.Random) -> list[Pair]:

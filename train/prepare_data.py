@@ -3,7 +3,8 @@
     python train/prepare_data.py --work-dir runs/nano
 
 Needs npm for the picture packages, the `[train]` extra for Piper, and Debian's wordnet-base, flite and
-espeak-ng. Restartable: finished shards are kept.
+espeak-ng. Restartable: finished shards are kept. With `--world configs/nano` nothing is spoken again that is
+tokenized there, and `train/tokenize_world.py --world configs/nano` adds what is new.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ar_omni.training.world import dialogues, glosses, pictures, sentences, voices
+from ar_omni.training.world.codes import Codes
 
 SHARD = 50
 
@@ -31,12 +33,16 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=96)
     parser.add_argument("--sentences", type=int, default=6000, help="everyday sentences in the main voice")
     parser.add_argument("--examples", type=int, default=2000, help="sentences out of WordNet, likewise")
-    parser.add_argument("--others", type=int, default=400, help="everyday sentences in each other voice")
+    parser.add_argument("--others", type=int, default=1200, help="everyday sentences in each other voice")
+    parser.add_argument("--long", type=int, default=400, help="sentences of about twenty words, main voice")
+    parser.add_argument("--world", type=Path, help="folder of a codes.npz: what it holds is not spoken again")
     parser.add_argument("--workers", type=int, default=2)
     args = parser.parse_args()
     concepts = prepare_pictures(args.work_dir, args.image_size)
+    known = Codes.load(args.world / "codes.npz").spoken() if args.world else set()
     for name, (voice, lines) in groups(args, concepts).items():
-        speak(voice, lines, args.work_dir / "speech" / name, args.workers)
+        new = [line for line in lines if (line.lower(), voice) not in known]
+        speak(voice, new, args.work_dir / "speech" / name, args.workers)
 
 
 def groups(args: argparse.Namespace, concepts: list[pictures.Concept]) -> dict[str, tuple[str, list[str]]]:
@@ -49,6 +55,7 @@ def groups(args: argparse.Namespace, concepts: list[pictures.Concept]) -> dict[s
         if voice != voices.MAIN_VOICE:
             said[voice] = voice, list(itertools.islice(everyday, args.others))
     said["dialogues"] = voices.MAIN_VOICE, list(dict.fromkeys(dialogues.spoken_lines(concepts)))
+    said["long"] = voices.MAIN_VOICE, list(itertools.islice(sentences.joined(seed=4), args.long))
     said["examples"] = voices.MAIN_VOICE, examples[: args.examples]
     return said
 

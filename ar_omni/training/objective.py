@@ -87,7 +87,9 @@ class Objective(nn.Module):
         if seen is None:
             seen = self.seen(input_ids, reading)
             targets, weights, reading = targets[:, 1:], weights[:, 1:], reading[:, 1:]
-        hidden = self.model.model(seen, position_ids=position_ids, use_cache=False).last_hidden_state
+        mask = self._mask(seen, position_ids)
+        decoded = self.model.model(seen, attention_mask=mask, position_ids=position_ids, use_cache=False)
+        hidden = decoded.last_hidden_state
         told = self._told(hidden, reading)
         starts = self._starts(seen, weights)
         foreseen = self._foreseen(hidden, input_ids, starts)
@@ -135,6 +137,15 @@ class Objective(nn.Module):
         speech = self.vocabulary.speech
         chosen = (reading != UNKNOWN) & (torch.rand(ids.shape, device=ids.device) < self.options.corruption)
         return torch.where(chosen, torch.randint_like(ids, speech.start, speech.stop), ids)
+
+    def _mask(self, seen: Tensor, position_ids: Tensor | None) -> Tensor | None:
+        """The causal mask for eager attention, which otherwise compares integers at each place of each layer:
+        compiled for a CPU, that takes several times as long as its softmax."""
+        if self.model.config._attn_implementation != "eager" or position_ids is not None:
+            return None
+        rows, columns = seen.shape
+        mask = torch.full((columns, columns), -torch.inf, device=seen.device).triu(1)
+        return mask.expand(rows, 1, columns, columns)
 
     def _told(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Sum of the cross-entropies of the letters that the reader tells."""

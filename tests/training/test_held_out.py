@@ -10,7 +10,7 @@ import pytest
 from ar_omni.evaluation.heldout import HeldOut
 from ar_omni.training.world.dialogues import Exchange, is_held_out_conversation
 from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair
-from ar_omni.training.world.sentences import is_held_out
+from ar_omni.training.world.sentences import is_held_out, joined
 
 CONCEPTS = [
     Concept(f"thing {letter}", "1F34E", "objects", (), "is one of many things") for letter in "abcdefgh"
@@ -22,8 +22,8 @@ def recipe(request) -> SimpleNamespace:
     return SimpleNamespace(**runpy.run_path(str(request.config.rootpath / "train" / "held_out.py")))
 
 
-def test_long_sentences_are_two_held_out_statements(recipe):
-    for text in itertools.islice(recipe.joined(seed=0), 20):
+def test_long_sentences_are_two_held_out_statements():
+    for text in itertools.islice(joined(seed=0, held_out=True), 20):
         assert 19 <= len(text.split()) <= 21
         assert text.count(".") == 1
         ends = [i for i in range(len(text)) if text.startswith(", and ", i)]
@@ -41,7 +41,7 @@ def test_scripts_are_held_out_conversations_of_several_turns(recipe):
 
 def test_a_style_counts_where_the_words_tell_it(recipe):
     plain = Exchange("show me a thing c", "here is a thing c.", "show", drawn=(2, "flat"))
-    styled = Exchange("now in 3d style", "here it is in 3d style.", "restyle", drawn=(2, "3d"))
+    styled = Exchange("now in 3d style", "here is a thing c in 3d style.", "restyle", drawn=(2, "3d"))
     assert recipe.turn(CONCEPTS, plain, True).drawn == ("thing c", None)
     assert recipe.turn(CONCEPTS, styled, False).drawn == ("thing c", "3d")
     shown = Exchange("what is this?", "this is a thing d.", "name", shown=(3, "classic"))

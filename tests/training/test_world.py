@@ -11,14 +11,14 @@ from ar_omni.training.speech_tokenizer import UNKNOWN, phoneme_inventory, phonem
 from ar_omni.training.world.dialogues import (
     KINDS,
     conversation,
+    held_out_requests,
     small_talk,
     spoken_lines,
-    unspoken_requests,
 )
 from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair, plain_name
 from ar_omni.training.world.sentences import expand, grammar, is_held_out, sentences
 from ar_omni.training.world.tasks import SHARES, World, worn
-from ar_omni.training.world.voices import Utterance, load_shard, save_shard
+from ar_omni.training.world.voices import Utterance, load_shard, save_shard, written_word_ends
 
 NONE = np.zeros(0, np.int64)
 CONCEPTS = [Concept(f"thing {index}", "0", "objects", (), "is a thing", index) for index in range(60)]
@@ -54,8 +54,11 @@ def test_at_most_one_style_of_a_concept_is_held_out():
     assert 0.02 < np.mean(held_out) < 0.09
 
 
-def test_requests_to_evaluate_with_are_never_spoken_in_training():
-    assert not {request for request, _ in unspoken_requests(CONCEPTS)} & set(spoken_lines(CONCEPTS))
+def test_requests_to_evaluate_with_are_neither_recorded_nor_asked_in_training():
+    rng, held_out = random.Random(0), {request for request, _ in held_out_requests(CONCEPTS)}
+    assert len(held_out) == len(CONCEPTS)
+    assert not held_out & set(spoken_lines(CONCEPTS))
+    assert not held_out & {turn.said for _ in range(3000) for turn in conversation(CONCEPTS, rng)}
 
 
 def test_conversations_draw_and_show_no_pair_that_is_held_out():
@@ -72,8 +75,9 @@ def test_what_refers_back_follows_from_the_turn_before():
     rng = random.Random(1)
     for _ in range(2000):
         for before, after in itertools.pairwise(conversation(CONCEPTS, rng)):
-            if after.kind == "restyle":
+            if after.kind in ("restyle", "another"):
                 assert after.drawn[0] == before.drawn[0] and after.drawn[1] != before.drawn[1]
+                assert CONCEPTS[after.drawn[0]].phrase in after.answer and after.drawn[1] in after.answer
             if after.kind == "recall":
                 assert before.said in after.answer
 
@@ -107,6 +111,16 @@ def test_training_renders_a_world_of_codes(world):
     assert set(counts) == set(SHARES)
 
 
+def test_readings_reach_the_length_of_long_sentences_and_know_their_words(world):
+    rng = random.Random(0)
+    seen = [world.conversation(rng, 1.0, {"speak": 1}) for _ in range(400)]
+    texts = [messages[0]["content"][0]["text"] for messages, _ in seen]
+    assert max(len(text.split()) for text in texts) >= 6
+    for (messages, _), text in zip(seen, texts, strict=True):
+        ends = messages[1]["content"][0]["word_ends"]
+        assert len(ends) == (len(text.split()) if "thing" not in text else 0), text
+
+
 def test_a_worn_recording_keeps_most_of_its_codes():
     codes = list(range(1000))
     heard = worn({"type": "audio", "codes": codes, "word_ends": [0, 500, 1000]}, random.Random(0))
@@ -128,3 +142,11 @@ def test_a_code_is_labelled_with_the_sound_in_its_middle(tmp_path):
     loaded = load_shard(tmp_path / "0.npz")[1]
     assert loaded.phonemes == utterance.phonemes and (loaded.ends == utterance.ends).all()
     assert load_shard(tmp_path / "0.npz")[2].phonemes == ()
+
+
+def test_a_written_word_that_is_spoken_as_two_ends_where_the_second_does():
+    sounds = ("^", "a", " ", "b", " ", "c", " ", "d", "$")
+    in_3d = Utterance("in 3d style", np.zeros(900, np.int16), sounds, np.arange(100, 1000, 100))
+    assert written_word_ends(in_3d) == [300, 700, 900]
+    merged = Utterance("in 3d style now", in_3d.samples, sounds, in_3d.ends)
+    assert written_word_ends(merged) == [], "words that run together are not told apart"

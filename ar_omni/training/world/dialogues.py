@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from .pictures import STYLES, Concept, is_held_out_pair, is_plural
+from .sentences import statement
 
 Picture = tuple[int, str]
 """A concept's index, and a style."""
@@ -45,7 +46,7 @@ REQUESTS = (
 QUESTIONS = ("what is this?", "what do you see?", "what is in the picture?")
 EXPLAIN = ("what {verb} {thing}?", "tell me about {thing}", "explain {thing}")
 RESTYLE = ("draw it in {style} style", "now in {style} style", "can you make it in {style} style?")
-ANOTHER = ("another one", "one more", "show me something else")
+ANOTHER = ("another one", "one more", "show me another one")
 RECALL = ("what did i say?", "what did i just say?", "repeat what i said")
 SAY = ("say {line}", "please say {line}", "read this aloud, {line}")
 SORRY = "i am sorry, i do not know that."
@@ -65,9 +66,9 @@ def styled(thing: str, style: str | None) -> str:
     return f"{thing} in {style} style" if style else thing
 
 
-def show_reply(concept: Concept) -> str:
-    """What nano says when it shows a picture."""
-    return f"here is {concept.phrase}."
+def show_reply(concept: Concept, style: str | None = None) -> str:
+    """What nano says when it shows a picture: all that the picture then depends on."""
+    return f"here is {styled(concept.phrase, style)}."
 
 
 def name_reply(concept: Concept) -> str:
@@ -109,31 +110,28 @@ def _show(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) ->
     index, style = trained_pair(concepts, rng)
     concept = concepts[index]
     asked = style if style != default_style(concept) or rng.random() < 0.5 else None
-    said = request(rng.randrange(len(REQUESTS)), concept, asked)
-    if rng.random() < 0.5:  # half of the requests are among those that are recorded
-        known, asked = rng.choice(recorded_requests(concept))
-        if not (asked and is_held_out_pair(concept.name, asked)):
-            said, style = known, asked or default_style(concept)
-    return Exchange(said, show_reply(concept), "show", drawn=(index, style))
+    said = request(rng.choice(_templates(concept, asked)), concept, asked)
+    if rng.random() < 0.3:
+        known, wanted = rng.choice(recorded_requests(concept))
+        if not (wanted and is_held_out_pair(concept.name, wanted)):
+            said, asked, style = known, wanted, wanted or default_style(concept)
+    return Exchange(said, show_reply(concept, asked), "show", drawn=(index, style))
 
 
 def _restyle(concepts: Sequence[Concept], rng: random.Random, history: list[Exchange]) -> Exchange:
+    """What was drawn last, in a style that the words name."""
     index, style = history[-1].drawn
-    others = [
-        other for other in STYLES if other != style and not is_held_out_pair(concepts[index].name, other)
-    ]
-    style = rng.choice(others)
+    style = rng.choice([other for other in _trained_styles(concepts[index]) if other != style])
     said = rng.choice(RESTYLE).format(style=style)
-    return Exchange(said, f"here it is in {style} style.", "restyle", drawn=(index, style))
+    return Exchange(said, show_reply(concepts[index], style), "restyle", drawn=(index, style))
 
 
 def _another(concepts: Sequence[Concept], rng: random.Random, history: list[Exchange]) -> Exchange:
-    """The next thing in the order of the concepts, where related ones are neighbours, in the same style."""
+    """What was drawn last, in its next style."""
     index, style = history[-1].drawn
-    index = (index + 1) % len(concepts)
-    while is_held_out_pair(concepts[index].name, style):
-        index = (index + 1) % len(concepts)
-    return Exchange(rng.choice(ANOTHER), show_reply(concepts[index]), "another", drawn=(index, style))
+    styles = _trained_styles(concepts[index])
+    style = styles[(styles.index(style) + 1) % len(styles)]
+    return Exchange(rng.choice(ANOTHER), show_reply(concepts[index], style), "another", drawn=(index, style))
 
 
 def _name(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
@@ -149,7 +147,9 @@ def _explain(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange])
 
 
 def _say(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
-    line = rng.choice(rng.choice(small_talk())[0]).rstrip("?")
+    """Reads out small talk, or an everyday sentence that says nothing else to nano."""
+    line = rng.choice(rng.choice(small_talk())[0]) if rng.random() < 0.4 else statement(rng).lower()
+    line = line.rstrip(".?!")
     return Exchange(rng.choice(SAY).format(line=line), f"{line}.", "say")
 
 
@@ -185,7 +185,11 @@ _FOLLOWING = ("restyle", "restyle", "another", "recall")
 
 def default_style(concept: Concept) -> str:
     """The style of a picture that nobody named a style for: the first that may be trained on."""
-    return next(style for style in STYLES if not is_held_out_pair(concept.name, style))
+    return _trained_styles(concept)[0]
+
+
+def _trained_styles(concept: Concept) -> list[str]:
+    return [style for style in STYLES if not is_held_out_pair(concept.name, style)]
 
 
 def trained_pair(concepts: Sequence[Concept], rng: random.Random) -> Picture:
@@ -206,9 +210,9 @@ def spoken_lines(concepts: Sequence[Concept]) -> Iterator[str]:
     for phrasings, answer in small_talk():
         yield from (*phrasings, answer)
     yield from (*QUESTIONS, *ANOTHER, *RECALL, SORRY)
+    yield from (template.format(line="hello") for template in SAY)
     for style in STYLES:
         yield from (template.format(style=style) for template in RESTYLE)
-        yield f"here it is in {style} style."
     for concept in concepts:
         yield show_reply(concept)
         yield from (said for said, _ in recorded_requests(concept))
@@ -216,13 +220,22 @@ def spoken_lines(concepts: Sequence[Concept]) -> Iterator[str]:
         if concept.number % 3 == 0:
             yield explanation(concept)
     rng = random.Random(0)
-    yield from (_unknown(concepts, rng, []).said for _ in range(150))
+    yield from (_unknown(concepts, rng, []).said for _ in range(500))
 
 
-def unspoken_requests(concepts: Sequence[Concept]) -> Iterator[tuple[str, str]]:
-    """(request, name) pairs that `spoken_lines` does not hold: to evaluate with."""
+def held_out_requests(concepts: Sequence[Concept]) -> Iterator[tuple[str, str]]:
+    """(request, name) for each concept, in words that are never trained on for it: to evaluate with."""
     for concept in concepts:
-        yield request(concept.number + 1, concept, None), concept.name
+        yield request(_held_out_template(concept), concept, None), concept.name
+
+
+def _held_out_template(concept: Concept) -> int:
+    return (concept.number + 1) % len(REQUESTS)
+
+
+def _templates(concept: Concept, style: str | None) -> list[int]:
+    """The templates of requests that may be trained on."""
+    return [i for i in range(len(REQUESTS)) if style or i != _held_out_template(concept)]
 
 
 def request(template: int, concept: Concept, style: str | None) -> str:

@@ -35,12 +35,34 @@ def is_held_out(text: str, share: float = 0.02) -> bool:
     return int.from_bytes(hashlib.blake2b(words.encode(), digest_size=4).digest()) < share * 2**32
 
 
+def _sentence(rng: random.Random) -> str:
+    text = re.sub(r"\ba (?=[aeiou])", "an ", expand("sentence", rng))
+    return text[0].upper() + text[1:]
+
+
 def sentences(seed: int, max_words: int = 12, held_out: bool = False) -> Iterator[str]:
     """Endless distinct sentences of at most `max_words` words from one side of the split."""
     rng, seen = random.Random(seed), set()
     while True:
-        text = re.sub(r"\ba (?=[aeiou])", "an ", expand("sentence", rng))
-        text = text[0].upper() + text[1:]
+        text = _sentence(rng)
         if text not in seen and len(text.split()) <= max_words and is_held_out(text) is held_out:
             seen.add(text)
+            yield text
+
+
+def statement(rng: random.Random, max_words: int = 10) -> str:
+    """A random sentence of the training side that states something."""
+    while True:
+        text = _sentence(rng)
+        if text.endswith(".") and len(text.split()) <= max_words and not is_held_out(text):
+            return text
+
+
+def joined(seed: int, shortest: int = 19, longest: int = 21, held_out: bool = False) -> Iterator[str]:
+    """Endless sentences of about twenty words: two statements from one side of the split, joined."""
+    statements = (text for text in sentences(seed, held_out=held_out) if text.endswith("."))
+    for first, second in zip(statements, statements, strict=False):
+        own = second.startswith("I ")
+        text = f"{first[:-1]}, and {second if own else second[0].lower() + second[1:]}"
+        if shortest <= len(text.split()) <= longest:
             yield text

@@ -6,11 +6,13 @@ import random
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
 from ar_omni.training.reading import reading_targets
+from ar_omni.training.world.codes import Codes
 from ar_omni.training.world.dialogues import (
     Exchange,
     caption,
@@ -21,6 +23,7 @@ from ar_omni.training.world.dialogues import (
     trained_pair,
 )
 from ar_omni.training.world.pictures import STYLES, Concept, load_concepts
+from ar_omni.training.world.splicing import Splicer
 from ar_omni.training.world.voices import MAIN_VOICE
 from ar_omni.vocabulary import Vocabulary
 
@@ -29,7 +32,7 @@ Conversation = tuple[list[dict], str]
 
 SHARES = {"speak": 0.26, "transcribe": 0.20, "draw": 0.24, "describe": 0.08, "chat": 0.22}
 """How often each task is drawn."""
-OTHER_VOICES = 0.25
+OTHER_VOICES = 0.35
 """Share of what is written down that another voice says."""
 
 
@@ -55,15 +58,12 @@ class World:
     def load(cls, folder: Path, groups: Collection[str] = ()) -> World:
         """Reads what `train/tokenize_world.py` wrote; with `groups`, no other group's pictures."""
         concepts = tuple(load_concepts(folder / "concepts.json", groups))
-        with np.load(folder / "codes.npz", allow_pickle=False) as data:
-            texts, voices = data["texts"].tolist(), data["voices"].tolist()
-            pieces = np.split(data["speech"], np.cumsum(data["lengths"])[:-1])
-            ends = np.split(data["word_ends"], np.cumsum(data["word_counts"])[:-1])
-            pictures = data["pictures"][[concept.number for concept in concepts]]
-        spoken = list(zip(texts, voices, pieces, ends, strict=True))
-        speech = {text: codes for text, voice, codes, _ in spoken if voice == MAIN_VOICE}
-        word_ends = {text: row.tolist() for text, voice, _, row in spoken if voice == MAIN_VOICE and len(row)}
-        others = tuple((text, codes) for text, voice, codes, _ in spoken if voice != MAIN_VOICE)
+        codes = Codes.load(folder / "codes.npz")
+        pictures = codes.pictures[[concept.number for concept in concepts]]
+        spoken = list(zip(codes.texts, codes.voices, codes.speech, codes.word_ends, strict=True))
+        speech = {text: row for text, voice, row, _ in spoken if voice == MAIN_VOICE}
+        word_ends = {text: ends for text, voice, _, ends in spoken if voice == MAIN_VOICE and ends}
+        others = tuple((text, row) for text, voice, row, _ in spoken if voice != MAIN_VOICE)
         return cls(concepts, pictures, speech, word_ends, others)
 
     @cached_property
@@ -87,22 +87,29 @@ class World:
     def run(self, rng: random.Random, longest: int = 5) -> tuple[str, np.ndarray, list[int]]:
         """A run of 1 to `longest` words out of any text, its codes, and where each word ends."""
         text = rng.choice(self._split)
-        words, ends = text.split(), self.word_ends[text]
+        words = text.split()
         length = rng.randint(1, min(longest, len(words)))
         first = rng.randint(0, len(words) - length)
-        start = ends[first - 1] if first else 0
-        own = [end - start for end in ends[first : first + length]]
-        return " ".join(words[first : first + length]), self.speech[text][start : start + own[-1]], own
+        return " ".join(words[first : first + length]), *self.splicer.cut(text, first, first + length)
 
     @cached_property
     def _split(self) -> list[str]:
         return sorted(self.word_ends)
 
+    @cached_property
+    def splicer(self) -> Splicer:
+        return Splicer(self.speech, self.word_ends)
+
     def picture(self, index: int, style: str) -> dict:
         return {"type": "image", "codes": self.pictures[index, STYLES.index(style)].tolist()}
 
-    def audio(self, text: str) -> dict:
-        return {"type": "audio", "codes": self.speech[text].tolist()}
+    def audio(self, text: str, rng: random.Random) -> list[dict]:
+        """The part that says `text`: recorded, or spliced; none at all if a word of it was never said."""
+        recorded = self.speech.get(text)
+        if recorded is None or rng.random() < 0.3:
+            spliced = self.splicer.say(text, rng)
+            recorded = recorded if spliced is None else spliced
+        return [] if recorded is None else [{"type": "audio", "codes": recorded.tolist()}]
 
 
 def letters(messages: list[dict], task: str, input_ids: list[int], vocabulary: Vocabulary) -> list[int]:
@@ -149,20 +156,23 @@ def worn(audio: dict, rng: random.Random, share: float = 0.04) -> dict:
         chance = rng.random()
         heard += [code] * (0 if chance < share else 2 if chance < 2 * share else 1)
     places.append(len(heard))
-    return {**audio, "codes": heard, "word_ends": [places[end] for end in audio["word_ends"]]}
+    return {**audio, "codes": heard, "word_ends": [places[end] for end in audio.get("word_ends", ())]}
 
 
 def _reading(world: World, rng: random.Random, progress: float, spliced: float) -> tuple[str, dict]:
-    """A text and its speech; a share is spliced from one to three runs of words: none is learned by heart."""
+    """A text and its speech; a share is spliced from runs of words: none is learned by heart. Of both kinds
+    some are as long as anything that will be read aloud."""
     if rng.random() < spliced:
-        runs = [world.run(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 3)))]
+        runs = [world.run(rng) for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 6)))]
     else:
-        line = world.line(rng, progress)
-        runs = [(line, world.speech[line], world.word_ends.get(line, []))]
-    codes = np.concatenate([codes for _, codes, _ in runs])
-    starts = np.cumsum([0] + [len(codes) for _, codes, _ in runs])
-    word_ends = [int(start) + end for start, (_, _, ends) in zip(starts, runs, strict=False) for end in ends]
-    return " ".join(text for text, _, _ in runs), {
+        lines = [world.line(rng, progress) for _ in range(rng.choice((1, 1, 1, 1, 1, 2, 3)))]
+        runs = [(line, world.speech[line], world.word_ends.get(line, [])) for line in lines]
+    texts, pieces, ends = zip(*runs, strict=True)
+    codes = np.concatenate(pieces)
+    starts = [0, *accumulate(map(len, pieces))]
+    told = all(ends)  # else it is not known where the words of the whole end
+    word_ends = [start + end for start, own in zip(starts, ends, strict=False) for end in own] if told else []
+    return " ".join(texts), {
         "type": "audio",
         "codes": codes.tolist(),
         "word_ends": word_ends,
@@ -190,15 +200,15 @@ def _chat(world: World, rng: random.Random, _: float) -> Conversation:
 
 
 def _messages(world: World, rng: random.Random, exchange: Exchange) -> list[dict]:
-    """An exchange as it is learned: mostly spoken where it was recorded, the reply text, speech, picture."""
-    said, reply = _text(exchange.said), [_text(exchange.answer)]
-    if exchange.said in world.speech and rng.random() < 0.6:
-        said = world.audio(exchange.said)
+    """An exchange as it is learned: mostly spoken, and the reply in text, often in speech, and a picture."""
+    said, reply = [_text(exchange.said)], [_text(exchange.answer)]
+    if rng.random() < 0.6 and (audio := world.audio(exchange.said, rng)):
+        said = [worn(part, rng) for part in audio]
         reply.insert(0, {"type": "transcript", "text": exchange.said})
-    if exchange.answer in world.speech and rng.random() < 0.6:
-        reply.append(world.audio(exchange.answer))
+    if rng.random() < 0.4:
+        reply += world.audio(exchange.answer, rng)
     shown, drawn = ([world.picture(*pair)] if pair else [] for pair in (exchange.shown, exchange.drawn))
-    return _turns([*shown, said], [*reply, *drawn])
+    return _turns([*shown, *said], [*reply, *drawn])
 
 
 _BUILDERS: dict[str, Callable[[World, random.Random, float], Conversation]] = {

