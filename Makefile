@@ -1,7 +1,7 @@
 # Each target is complete by itself: it makes .venv, installs the pinned versions, and runs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
-STEPS ?= 1500
+STEPS ?= 1000
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e
 
 .PHONY: help demo test lint nano ablation evaluate pages screenshots clean
@@ -12,7 +12,7 @@ help:
 	@echo "make lint      ruff check and format"
 	@echo "make nano      train the bundled model again, from data to checkpoint (hours; resumes)"
 	@echo "make evaluate  measure the bundled model on the held-out set (docs/evaluation.json, runs/evaluation)"
-	@echo "make ablation  compare losses, norms and decodings at nano scale (hours; resumes; STEPS=1500)"
+	@echo "make ablation  compare losses, norms and decodings in small decoders (resumes; STEPS=$(STEPS))"
 	@echo "make screenshots  look at the chat app in Chromium, and keep a picture of each state in docs/app"
 	@echo "make pages     write the demo and the measured figures into README and MODEL_CARD"
 
@@ -36,7 +36,7 @@ nano: .venv/installed-dev
 	$(BIN)/python train/held_out.py
 
 ablation: .venv/installed-dev
-	$(BIN)/python train/ablation.py --steps $(STEPS)
+	$(BIN)/python train/ablation.py --jobs 2 --steps $(STEPS)
 
 evaluate: .venv/installed-dev
 	$(BIN)/ar-omni evaluate --out docs/evaluation.json --page runs/evaluation

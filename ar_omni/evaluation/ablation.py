@@ -23,10 +23,11 @@ class Ablation:
 
     Attributes:
         recipe: a pretraining recipe.
-        variants: name -> changes of the recipe, as `load_recipe` takes them; each is trained with each seed.
+        changes: of the recipe in all trainings, as `load_recipe` takes them.
+        variants: name -> further changes; each is trained with each seed.
         decodings: name -> changes of every preset, as `Options.override` takes them; the first variant's
             models are measured with each, the others' with the first.
-        figures: title of a column -> the suite and how its figure's title begins, "tts/WER".
+        figures: title of a column -> a figure of `ar_omni.evaluation.probes.probe`.
         seeds: at least two, for the intervals.
     """
 
@@ -34,16 +35,16 @@ class Ablation:
     variants: Mapping[str, Sequence[str]]
     decodings: Mapping[str, Mapping[str, Any]]
     figures: Mapping[str, str]
+    changes: Sequence[str] = ()
     seeds: Sequence[int] = (0, 1, 2)
 
     def __post_init__(self) -> None:
         if len(self.seeds) < 2 or not self.variants or not self.decodings or not self.figures:
             raise InputError("expected variants, decodings, figures and two seeds or more, got too few")
 
-    @property
-    def suites(self) -> list[str]:
-        """Suites that have the figures."""
-        return list(dict.fromkeys(place.partition("/")[0] for place in self.figures.values()))
+    def changed(self, variant: str) -> list[str]:
+        """All changes of the recipe for a variant."""
+        return [*self.changes, *self.variants[variant]]
 
     def runs(self) -> Iterator[tuple[str, int, Sequence[str]]]:
         """(variant, seed, decodings to measure it with), seed by seed: any first part compares fairly."""
@@ -51,17 +52,12 @@ class Ablation:
             for number, variant in enumerate(self.variants):
                 yield variant, seed, tuple(self.decodings)[: None if number == 0 else 1]
 
-    def pick(self, report: Mapping[str, Any]) -> dict[str, float]:
-        """The columns' values in a report of `ar_omni.evaluation.run.evaluate`."""
-        values = {}
-        for title, place in self.figures.items():
-            suite, _, beginning = place.partition("/")
-            figures = report["suites"][suite]["figures"]
-            name = next((name for name in figures if name.startswith(beginning)), None)
-            if name is None:
-                raise InputError(f"expected a figure of {', '.join(figures)} in {suite}, got {beginning!r}")
-            values[title] = figures[name]["value"]
-        return values
+    def pick(self, found: Mapping[str, float]) -> dict[str, float]:
+        """The columns' values among what was measured."""
+        for name in self.figures.values():
+            if name not in found:
+                raise InputError(f"expected a figure of {', '.join(found)}, got {name!r}")
+        return {title: found[name] for title, name in self.figures.items()}
 
 
 class Notes:
@@ -83,12 +79,12 @@ class Notes:
             temporary.write_text("".join(lines), encoding="utf-8")
 
 
-def interval(values: Sequence[float]) -> str:
+def interval(values: Sequence[float], digits: int = 1) -> str:
     """The mean and its 95 % interval by Student's distribution: "12.3 ± 1.1"; of one value, itself."""
     if len(values) < 2:
-        return f"{values[0]:.1f}"
+        return f"{values[0]:.{digits}f}"
     quantile = STUDENT[len(values) - 2] if len(values) - 2 < len(STUDENT) else NORMAL
-    return f"{mean(values):.1f} ± {quantile * stdev(values) / len(values) ** 0.5:.1f}"
+    return f"{mean(values):.{digits}f} ± {quantile * stdev(values) / len(values) ** 0.5:.{digits}f}"
 
 
 def table(ablation: Ablation, rows: Iterable[Mapping[str, Any]]) -> str:
@@ -120,8 +116,9 @@ def _cell(
 ) -> str:
     if not seeds:
         return "-"
-    cell = interval([figures[title] for figures in seeds.values()])
+    digits = 1 if "%" in title else 3
+    cell = interval([figures[title] for figures in seeds.values()], digits)
     shared = [seed for seed in seeds if seed in base]
     if first or not shared:
         return cell
-    return f"{cell} ({interval([seeds[seed][title] - base[seed][title] for seed in shared])})"
+    return f"{cell} ({interval([seeds[seed][title] - base[seed][title] for seed in shared], digits)})"

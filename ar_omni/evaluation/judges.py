@@ -97,6 +97,13 @@ def word_errors(reference: str, heard: str) -> tuple[int, int]:
     return errors, measures.hits + measures.substitutions + measures.deletions
 
 
+def character_errors(reference: str, heard: str) -> tuple[int, int]:
+    """(wrong characters, characters of the reference), both texts normalised; at most all are wrong."""
+    said, found = normalise(reference), normalise(heard)
+    errors = import_extra("rapidfuzz.distance", "eval").Levenshtein.distance(said, found)
+    return min(errors, len(said)), len(said)
+
+
 def words_in_order(reference: str, heard: str) -> float:
     """Share of the words of `reference` that `heard` says in the same order, both normalised."""
     said = normalise(reference).split()

@@ -80,6 +80,8 @@ class TuneRecipe:
     """Ids in one step, padding included, over all processes and accumulated batches."""
     max_length: int | None = None
     """Longer rows are left out; none is what the model can read."""
+    packing: bool = False
+    """Let conversations share rows of at most `max_length` ids; none reads another."""
     loss_weights: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """task -> role -> weight as a target; what is not listed weighs 1."""
     unconditional: float = 0.1
@@ -165,13 +167,21 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 
 
 def one_line_errors(main: Callable[[], None]) -> Callable[[], None]:
-    """A script's `main` that ends with one line and status 1 where the package refuses something."""
+    """A script's `main` that ends with one line and status 1 where the package or a disk refuses."""
 
     @functools.wraps(main)
     def run() -> None:
         try:
             main()
         except AROmniError as error:
-            sys.exit(f"{Path(sys.argv[0]).name}: {' '.join(str(error).split())}")
+            reason = str(error)
+        except OSError as error:
+            reason = (
+                f"expected files to read and room to write, got {error}; what was saved before is whole: "
+                "start again when that is mended"
+            )
+        else:
+            return
+        sys.exit(f"{Path(sys.argv[0]).name}: {' '.join(reason.split())}")
 
     return run

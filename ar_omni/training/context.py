@@ -44,7 +44,7 @@ def spread(
     """The arguments of `Objective.forward`: the batch, or this process's part of it, backward included.
 
     Raises:
-        InputError: the objective looks at whole pictures.
+        InputError: the objective looks at whole pictures, or rows hold several conversations.
     """
     size = group_size(accelerator)
     if size == 1:
@@ -53,6 +53,10 @@ def spread(
     if objective.options.preview:
         raise InputError(
             "expected a recipe without preview for context parallelism, which cuts pictures apart"
+        )
+    if "position_ids" in batch:
+        raise InputError(
+            "expected a recipe without packing for context parallelism, which attends to whole rows"
         )
     columns = aligned(objective, batch, 2 * size)  # torch cuts a row into two pieces a process
     tensors = list(columns.values())

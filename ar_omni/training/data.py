@@ -6,12 +6,14 @@ import random
 from bisect import bisect_left
 from collections.abc import Callable
 from functools import lru_cache
+from heapq import heapreplace
 from itertools import accumulate, pairwise
 
 from torch import Tensor
 
-from ar_omni.training.objective import Row, pad_rows
+from ar_omni.training.objective import Row, pack_rows
 
+Group = list[Row]
 POOL_STEPS = 8
 """Steps whose rows are drawn together, so that rows of like length can be put together."""
 
@@ -45,42 +47,64 @@ def batches(
 
 
 def pooled(
-    fill: Callable[[random.Random, int], list[Row]], parts: int, pad_id: int, seed: int = 0
+    fill: Callable[[random.Random, int], list[Row]], parts: int, pad_id: int, seed: int = 0, packed: int = 0
 ) -> Callable[[int, int], dict[str, Tensor]]:
     """Makes `batch_at(step, part)` from pools of rows that serve `POOL_STEPS` steps each.
 
-    The rows of a pool are sorted by length and cut into batches of about equally many ids, so that hardly any
-    padding is computed and all processes have equally much to do.
+    The rows of a pool, or the groups of them that share one, are sorted by length and cut into batches of
+    about equally many ids, so that hardly any padding is computed and all processes have equally much to do.
 
     Args:
         fill: the rows of a pool, at least one for each batch, from a generator and the pool's number.
         parts: how many batches a step takes: processes times accumulation.
         pad_id: fills short rows.
         seed: another seed gives another order.
+        packed: ids in one row of a batch, which several rows of the pool share; 0: none is shared.
     """
+    count = POOL_STEPS * parts
 
     @lru_cache(maxsize=2)
-    def pool(index: int) -> list[list[Row]]:
+    def pool(index: int) -> list[list[Group]]:
         rng = random.Random(f"{seed}/{index}")
-        rows = sorted(fill(rng, index), key=lambda row: len(row.ids))
-        cut = _cut(rows, POOL_STEPS * parts)
+        cut = _cut(sorted(_groups(fill(rng, index), packed, count), key=_size), count)
         # the parts of a step stay neighbours: processes that compute alike do not wait for each other
         steps = [cut[first : first + parts] for first in range(0, len(cut), parts)]
         rng.shuffle(steps)
         return [batch for step in steps for batch in step]
 
     def batch_at(step: int, part: int) -> dict[str, Tensor]:
-        return pad_rows(pool(step // POOL_STEPS)[step % POOL_STEPS * parts + part], pad_id)
+        return pack_rows(pool(step // POOL_STEPS)[step % POOL_STEPS * parts + part], pad_id)
 
     return batch_at
 
 
-def _cut(rows: list[Row], count: int) -> list[list[Row]]:
-    """Splits sorted rows into `count` runs with about equally many ids each, none of them empty."""
-    before = [0, *accumulate(len(row.ids) for row in rows)]
+def _groups(rows: list[Row], length: int, least: int) -> list[Group]:
+    """Which rows share one: at least `least` groups, as few as hold `length` ids each, evenly filled."""
+    longest_first = sorted(rows, key=lambda row: -len(row.ids))
+    count = max(least, _size(rows) // length) if length else len(rows)
+    while count < len(rows):
+        groups: list[Group] = [[] for _ in range(count)]
+        filled = [(0, group) for group in range(count)]  # a heap: the emptiest group takes the next row
+        for row in longest_first:
+            ids, group = filled[0]
+            groups[group].append(row)
+            heapreplace(filled, (ids + len(row.ids), group))
+        if max(filled)[0] <= length:
+            return groups
+        count += 1 + count // 100
+    return [[row] for row in rows]
+
+
+def _size(group: Group) -> int:
+    return sum(len(row.ids) for row in group)
+
+
+def _cut(groups: list[Group], count: int) -> list[list[Group]]:
+    """Splits sorted groups into `count` runs with about equally many ids each, none of them empty."""
+    before = [0, *accumulate(map(_size, groups))]
     starts = [bisect_left(before, -(-part * before[-1] // count)) for part in range(count)]
     for part in range(1, count):
         starts[part] = max(starts[part], starts[part - 1] + 1)
     for part in reversed(range(count)):
-        starts[part] = min(starts[part], len(rows) - (count - part))
-    return [rows[start:stop] for start, stop in pairwise([*starts, len(rows)])]
+        starts[part] = min(starts[part], len(groups) - (count - part))
+    return [groups[start:stop] for start, stop in pairwise([*starts, len(groups)])]

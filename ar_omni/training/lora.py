@@ -30,7 +30,7 @@ class LoraOptions:
     rows: Sequence[str] = ()
     """Ids whose rows of the embedding and the head are trained whole: text, image, speech, controls."""
     quantize: bool = False
-    """QLoRA: keep the frozen weights in 4 bits; needs bitsandbytes and CUDA."""
+    """QLoRA: keep the frozen weights in 4 bits; needs bitsandbytes."""
 
     def __post_init__(self) -> None:
         wrong = set(self.rows) - {*MODALITIES, CONTROLS}

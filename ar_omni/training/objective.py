@@ -76,8 +76,9 @@ class Objective(nn.Module):
         position_ids: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Undivided sums for rows of ids, int64 (B, T), the weight of each id as a target, float (B, T), and
-        its reading target, int64 (B, T). Where rows are spread over processes, `seen` (B, T) is what is read
-        at each of the places `position_ids` (B, T), and the others are of what comes next.
+        its reading target, int64 (B, T). Where a row holds several conversations, `position_ids` (B, T) begin
+        again with each, and none attends to another. Where rows are spread over processes, `seen` (B, T) is
+        what is read at each place, and the others, but `position_ids`, are of what comes next.
 
         Rows are padded on the right with weight 0. Returns scalars: the terms `ntp`, `perceptual`, `z`,
         `reading` and `preview`, the counts `weight`, `images`, `spoken` and `pictures`, and `accuracy`
@@ -87,6 +88,7 @@ class Objective(nn.Module):
         if seen is None:
             seen = self.seen(input_ids, reading)
             targets, weights, reading = targets[:, 1:], weights[:, 1:], reading[:, 1:]
+            position_ids = None if position_ids is None else position_ids[:, :-1]
         mask = self._mask(seen, position_ids)
         decoded = self.model.model(seen, attention_mask=mask, position_ids=position_ids, use_cache=False)
         hidden = decoded.last_hidden_state
@@ -140,12 +142,17 @@ class Objective(nn.Module):
 
     def _mask(self, seen: Tensor, position_ids: Tensor | None) -> Tensor | None:
         """The causal mask for eager attention, which otherwise compares integers at each place of each layer:
-        compiled for a CPU, that takes several times as long as its softmax."""
-        if self.model.config._attn_implementation != "eager" or position_ids is not None:
+        compiled for a CPU, that takes several times as long as its softmax. Other kinds of attention find
+        from the positions where conversations begin."""
+        if self.model.config._attn_implementation != "eager":
             return None
         rows, columns = seen.shape
-        mask = torch.full((columns, columns), -torch.inf, device=seen.device).triu(1)
-        return mask.expand(rows, 1, columns, columns)
+        hidden = torch.ones(columns, columns, dtype=torch.bool, device=seen.device).triu(1)
+        if position_ids is not None:
+            conversation = (position_ids == 0).cumsum(1)
+            hidden = hidden | (conversation[:, :, None] != conversation[:, None])
+        mask = torch.zeros(hidden.shape, device=seen.device).masked_fill(hidden, -torch.inf)
+        return mask.expand(rows, columns, columns)[:, None]
 
     def _told(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """Sum of the cross-entropies of the letters that the reader tells."""
@@ -163,7 +170,8 @@ class Objective(nn.Module):
         if not self.options.preview:
             return hidden.new_zeros(())
         codes = pictures_at(input_ids, starts, self.vocabulary)
-        return preview_loss(self.previewer(opening_states(hidden, starts)), codes)
+        opening = opening_states(hidden, starts)[:, : codes.shape[1]]  # what comes after is no picture
+        return preview_loss(self.previewer(opening), codes)
 
     def _is_image(self, ids: Tensor) -> Tensor:
         span = self.vocabulary.image
@@ -179,14 +187,29 @@ class Objective(nn.Module):
 
 
 def pad_rows(rows: Sequence[Row], pad_id: int) -> dict[str, Tensor]:
-    """Rows of any lengths -> `input_ids` int64, `loss_weights` float32 and `reading` int64, each (B, T)."""
-    shape = len(rows), max(len(row.ids) for row in rows)
+    """Rows of any lengths -> a batch with one of them in each of its rows."""
+    return pack_rows([[row] for row in rows], pad_id)
+
+
+def pack_rows(groups: Sequence[Sequence[Row]], pad_id: int) -> dict[str, Tensor]:
+    """Groups of rows, each after the other in one row of the batch -> `input_ids` int64, `loss_weights`
+    float32 and `reading` int64, each (B, T), and `position_ids` int64 (B, T) if any group has several.
+
+    No row learns what the next one in its group begins with.
+    """
+    shape = len(groups), max(sum(len(row.ids) for row in group) for group in groups)
     batch = {
         "input_ids": torch.full(shape, pad_id, dtype=torch.int64),
         "loss_weights": torch.zeros(shape),
         "reading": torch.full(shape, UNKNOWN, dtype=torch.int64),
     }
-    for index, row in enumerate(rows):
-        for column, values in zip(batch.values(), row, strict=True):
-            column[index, : len(values)] = torch.tensor(values)
-    return batch
+    positions = torch.arange(shape[1]).repeat(len(groups), 1)
+    for index, group in enumerate(groups):
+        start = 0
+        for row in group:
+            for column, values in zip(batch.values(), row, strict=True):
+                column[index, start : start + len(values)] = torch.tensor(values)
+            batch["loss_weights"][index, start], batch["reading"][index, start] = 0.0, UNKNOWN
+            positions[index, start:] = torch.arange(shape[1] - start)
+            start += len(row.ids)
+    return batch if all(len(group) == 1 for group in groups) else batch | {"position_ids": positions}

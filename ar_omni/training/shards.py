@@ -82,13 +82,13 @@ class Shards:
         if ids and not 0 <= min(ids) <= max(ids) < size:
             raise InputError(
                 f"expected ids in [0, {size}), got {min(ids)} .. {max(ids)} in row {index} of {self.name}; "
-                "it belongs to another vocabulary"
+                "it belongs to another vocabulary: tokenize the data with this checkpoint"
             )
         labels = record.get("labels", ids)
         if len(labels) != len(ids) or any(b not in (IGNORED, a) for a, b in zip(ids, labels, strict=True)):
             raise InputError(
                 f"expected labels of {IGNORED} or the id at their place, got others in row {index} of "
-                f"{self.name}"
+                f"{self.name}; make it again"
             )
         return record
 

@@ -64,11 +64,10 @@ def tune(
         InputError: shards that cannot be read, or that hold no usable rows.
         CheckpointError: shards made with another vocabulary.
     """
-    longest = model.config.max_position_embeddings
-    if recipe.max_length and recipe.max_length > longest:
-        raise InputError(
-            f"expected max_length of at most {longest}, the model's context, got {recipe.max_length}"
-        )
+    context = model.config.max_position_embeddings
+    longest = recipe.max_length or context
+    if longest > context:
+        raise InputError(f"expected max_length of at most {context}, the model's context, got {longest}")
     prompt = processor.encode_unconditional([{"role": "user", "content": "-"}])[-1]
     sources = [
         _source(Shards.open(options.shards, processor.vocabulary), options.share, recipe, prompt, longest)
@@ -77,14 +76,16 @@ def tune(
     for source in sources:
         if source.left_out and accelerator.is_main_process:
             tqdm.write(
-                f"{source.name}: {source.left_out} of {len(source.lengths)} rows are too long or empty"
+                f"{source.name}: {source.left_out} of {len(source.lengths)} rows are left out: "
+                f"empty, or longer than {longest} ids"
             )
     parts = readers(accelerator) * recipe.loop.accumulation
     fill = mixture(sources, recipe.tokens_per_batch / parts, parts, recipe.seed)
     embedding = processor.image_tokenizer.embedding if recipe.objective.perceptual else None
     objective = Objective(model, processor.vocabulary, embedding, recipe.objective)
-    batch_at = pooled(fill, parts, processor.vocabulary.pad_id, recipe.seed)
-    held_out = _held_out(recipe, processor, longest)
+    packed = longest if recipe.packing else 0
+    batch_at = pooled(fill, parts, processor.vocabulary.pad_id, recipe.seed, packed)
+    held_out = _held_out(recipe, processor, context)
     train(objective, batch_at, recipe.loop, folder, accelerator, on_save, held_out, recipe.seed)
 
 
@@ -97,7 +98,7 @@ def _source(shards: Shards, share: float, recipe: TuneRecipe, prompt: list[int],
             record = without_prompt(record, prompt)
         return as_row(record, recipe.loss_weights)
 
-    return Source(shards.name, shards.lengths, row, share, recipe.max_length or longest)
+    return Source(shards.name, shards.lengths, row, share, longest)
 
 
 def _held_out(recipe: TuneRecipe, processor: Processor, longest: int) -> list[Batch]:

