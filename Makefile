@@ -46,7 +46,7 @@ pages: .venv/installed-dev
 	$(BIN)/python docs/refresh.py
 
 screenshots: .venv/installed-dev
-	AR_OMNI_SCREENSHOTS=docs/app $(BIN)/python -m pytest tests/app/test_browser.py
+	AR_OMNI_SCREENSHOTS=docs/app $(BIN)/python -m pytest tests/app/test_browser*.py
 
 .venv/installed: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

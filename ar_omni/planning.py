@@ -81,7 +81,7 @@ def plan_turn(
     controller = Controller(processor.vocabulary, plan, options, processor.template.codes_per_image, budget)
     scales = (options.guidance_scale, options.image_guidance_scale)
     branches = processor.encode_unconditional(messages) if "image" in outputs and scales != (1, 1) else []
-    seed = SystemRandom().getrandbits(31) if request.seed is None else request.seed
+    seed = SystemRandom().getrandbits(31) if request.seed is None else _checked(request.seed)
     sampler = Sampler(seed, omni.network.device)
     row = Row(Cached([]) if so_far is None else so_far, controller, sampler, Guidance(branches, *scales))
     return Turn(row, prompt, task, seed, request.previews)
@@ -97,6 +97,12 @@ def as_messages(prompt: Any) -> list[Message]:
 def _options(preset: Options, request: Request) -> Options:
     limit = {} if request.max_new_tokens is None else {"max_new_tokens": request.max_new_tokens}
     return preset.override(**limit, **request.overrides)
+
+
+def _checked(seed: Any) -> int:
+    if not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
+        raise InputError(f"expected a seed as an integer of 64 bits, got {seed!r:.30}")
+    return seed
 
 
 def _budget(context: int, size: int, options: Options) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ar_omni import __version__
 from ar_omni.errors import InputError, import_extra
+from ar_omni.serving.command import check_certificate
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -35,7 +36,7 @@ def main(args: Namespace) -> None:
     logins, folder = _logins(args.auth), Path(args.models)
     if not folder.is_dir():
         raise InputError(f"expected a folder of models, got {folder}, which is none")
-    _check_certificate(args.ssl_certfile, args.ssl_keyfile)
+    check_certificate(args.ssl_certfile, args.ssl_keyfile)
     models = Models(
         Path(args.model) if args.model else None,
         folder,
@@ -111,11 +112,3 @@ def _logins(given: Sequence[str]) -> list[tuple[str, str]] | None:
     if any(len(pair) != 2 or not all(pair) for pair in pairs):
         raise InputError("expected --auth NAME:PASSWORD")
     return pairs or None
-
-
-def _check_certificate(certfile: str | None, keyfile: str | None) -> None:
-    if bool(certfile) != bool(keyfile):
-        raise InputError("expected --ssl-certfile and --ssl-keyfile together, got one of them")
-    for file in (certfile, keyfile):
-        if file and not Path(file).is_file():
-            raise InputError(f"expected a file, got {file}, which is none")

@@ -119,6 +119,7 @@ class Handlers:
         conversation = self._conversation(who)
         running, waiting = conversation.model.engine.load
         crowd = {
+            "model": rendering.called(conversation.model.choice),
             "people": f"{self._visitors.here} of {self._visitors.most}",
             "replies": f"{running} running, {waiting} waiting",
         }

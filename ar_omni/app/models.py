@@ -71,13 +71,23 @@ class Models:
     @property
     def checkpoints(self) -> dict[str, Path]:
         """Name -> folder, the default first."""
-        given = {self._first.name: self._first} if self._first else {}
-        return given | {BUNDLED_NAME: BUNDLED} | self._below("processor_config.json")
+        given = {self._given_name: self._first} if self._first else {}
+        return given | {BUNDLED_NAME: BUNDLED} | self._below("processor_config.json") | given
+
+    @property
+    def _given_name(self) -> str:
+        """Of `first`, which must not take the place of the bundled one, nor give its own to it."""
+        name = self._first.absolute().name
+        return str(self._first) if name == BUNDLED_NAME else name
 
     @property
     def adapters(self) -> dict[str, Path]:
         """Name -> folder of the LoRA adapters there are."""
         return self._below("adapter_config.json")
+
+    def has(self, choice: Choice) -> bool:
+        """Whether it is loaded."""
+        return choice in self._loaded
 
     def get(self, choice: Choice, in_use: Callable[[], set[Choice]] = set) -> Model:
         """The chosen model, loaded now if it was not; what nobody uses makes room for it.

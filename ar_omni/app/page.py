@@ -50,7 +50,7 @@ def build_page(visitors: Visitors) -> gr.Blocks:
         status, voice = _now()
         box, microphone = _composer()
         wishes = _wishes()
-        with gr.Sidebar(position="right", open=False, elem_id="side"):
+        with gr.Sidebar(position="right", open=False, width=360, elem_id="side"):
             controls = [*wishes, *_advanced()]
             model, adapter, load = _choosers(visitors.models)
             machine, panel, refresh = _machine()
@@ -69,8 +69,9 @@ def build_page(visitors: Visitors) -> gr.Blocks:
         for halting in (voice.halt, microphone.began):
             halting(do.halt, [who], view, **runs)
         fresh.click(do.clear, [who], view, js="(who) => (window.arOmniSpeech.stop(), who)", **runs)
-        load.click(do.choose, [who, model, adapter], [*about, *view], **told)
-        gr.on([machine.expand, refresh.click], do.status, [who], panel, **told)
+        chosen = load.click(do.choose, [who, model, adapter], [*about, *view], **told)
+        for look in (machine.expand, refresh.click, chosen.then):
+            look(do.status, [who], panel, **told)
     return page
 
 

@@ -153,10 +153,14 @@ def status(turn: Turn | None) -> str:
     return ""
 
 
+def called(choice: Choice) -> str:
+    """What people call it; as plain text."""
+    return choice.model if choice.adapter == NO_ADAPTER else f"{choice.model} + {choice.adapter}"
+
+
 def bar(choice: Choice, conversation_id: str) -> str:
     """The name of the model, and the link to the conversation as a file."""
-    adapter = f" + {escape(choice.adapter)}" if choice.adapter != NO_ADAPTER else ""
     return (
-        f'<span class="model">{escape(choice.model)}{adapter}</span>'
+        f'<span class="model">{escape(called(choice))}</span>'
         f'<a class="download" href="{MEDIA}/{conversation_id}/conversation.zip" download>Download</a>'
     )

@@ -6,7 +6,7 @@ import threading
 from time import monotonic
 
 from ar_omni.app.conversation import Conversation
-from ar_omni.app.models import Choice, Models
+from ar_omni.app.models import Choice, Model, Models
 from ar_omni.serving.engine import BusyError
 
 IDLE_S = 900.0
@@ -40,7 +40,7 @@ class Visitors:
         with self._lock:
             if key not in self._known:
                 self._make_room()
-                self._known[key] = Conversation(self.models.get(self.models.default, self.in_use))
+                self._known[key] = Conversation(self._model(self.models.default))
             conversation = self._known[key]
             conversation.sessions.add(session)
             conversation.used_at = monotonic()
@@ -61,11 +61,19 @@ class Visitors:
     def choose(self, conversation: Conversation, choice: Choice) -> None:
         """Let the conversation start afresh with this model; raises as `Models.get`."""
         if choice != conversation.model.choice:
-            conversation.use(self.models.get(choice, self.in_use))
+            conversation.use(self._model(choice))
 
     def in_use(self) -> set[Choice]:
-        """The models that someone talks with."""
-        return {conversation.model.choice for conversation in list(self._known.values())}
+        """The models that someone who is here talks with."""
+        return {one.model.choice for one in list(self._known.values()) if one.sessions}
+
+    def _model(self, choice: Choice) -> Model:
+        """This model; whoever has left one that made room for it is forgotten."""
+        model = self.models.get(choice, self.in_use)
+        for key, one in list(self._known.items()):
+            if not self.models.has(one.model.choice):
+                self._known.pop(key, None)
+        return model
 
     def _make_room(self) -> None:
         if len(self._known) < self.most:

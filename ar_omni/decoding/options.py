@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from math import isfinite
+from numbers import Integral, Real
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ class StateOptions:
     limit: int = 0
 
     def __post_init__(self) -> None:
+        _check_numbers(self)
         _check(self.strategy in STRATEGIES, "strategy", "'greedy' or 'sample'", self.strategy)
         _check(
             self.temperature > 0,
@@ -76,6 +79,7 @@ class Options:
     speech_repetition_limit: int = 60
 
     def __post_init__(self) -> None:
+        _check_numbers(self)
         _check(
             self.repetition_penalty >= 1,
             "repetition_penalty",
@@ -147,6 +151,15 @@ def save_presets(folder: str | PathLike, presets: Mapping[str, Options]) -> None
 def _check(good: Any, name: str, expected: str, got: Any) -> None:
     if not good:
         raise InputError(f"expected {name} to be {expected}, got {got!r}")
+
+
+def _check_numbers(options: StateOptions | Options) -> None:
+    """Presets and requests come as json, where anything may stand for a number."""
+    for f in fields(options):
+        if isinstance(f.default, int | float):
+            kind, name = (Integral, "an integer") if isinstance(f.default, int) else (Real, "a finite number")
+            value = getattr(options, f.name)
+            _check(isinstance(value, kind) and isfinite(value), f.name, name, value)
 
 
 def _check_names(given: Mapping[str, Any], known: list[str]) -> None:

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from ar_omni.commands import load_model
-from ar_omni.errors import import_extra
+from ar_omni.errors import InputError, import_extra
 
 PORT = 8000
 
@@ -19,6 +19,7 @@ def main(args: Namespace) -> None:
     from ar_omni.serving.http import create_app
     from ar_omni.serving.service import Limits, Service
 
+    check_certificate(args.ssl_certfile, args.ssl_keyfile)
     limits = Limits(
         slots=args.slots,
         room=args.queue,
@@ -28,7 +29,7 @@ def main(args: Namespace) -> None:
         grace_s=args.grace,
     )
     key = args.api_key or os.environ.get("AR_OMNI_API_KEY")
-    name = Path(args.model).name if args.model else "nano"
+    name = Path(args.model).absolute().name if args.model else "nano"
     service = Service(load_model(args), name, limits, key)
     config = uvicorn.Config(
         create_app(service),
@@ -41,3 +42,16 @@ def main(args: Namespace) -> None:
         ssl_keyfile=args.ssl_keyfile,
     )
     uvicorn.Server(config).run()
+
+
+def check_certificate(certfile: str | None, keyfile: str | None) -> None:
+    """Before a model is loaded: both files of HTTPS, or none.
+
+    Raises:
+        InputError: one of them, or a file that is not there.
+    """
+    if bool(certfile) != bool(keyfile):
+        raise InputError("expected --ssl-certfile and --ssl-keyfile together, got one of them")
+    for file in (certfile, keyfile):
+        if file and not Path(file).is_file():
+            raise InputError(f"expected a file, got {file}, which is none")

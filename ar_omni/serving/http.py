@@ -121,8 +121,11 @@ async def images_generations(http: Request, body: ImageBody) -> Any:
             return {"url": replies.data_url(reply.image, form)}
         return {"b64_json": replies.base64_of(replies.picture_bytes(reply.image, form))}
 
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(draw(index)) for index in range(body.n or 1)]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(draw(index)) for index in range(body.n or 1)]
+    except ExceptionGroup as failed:  # of several reasons one is enough
+        raise failed.exceptions[0] from None
     return {"created": int(time.time()), "data": [task.result() for task in tasks]}
 
 

@@ -88,7 +88,7 @@ class Session:
         try:
             message = json.loads(received["text"])
             handler = _HANDLERS[message["type"]]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise InputError(f'expected json with a "type" of {", ".join(_HANDLERS)}') from None
         await handler(self, message)
 

@@ -1,157 +1,30 @@
 """The app as people see it: Chromium, and the bundled model behind the page."""
 
-import base64
 import json
 import zipfile
-from difflib import SequenceMatcher
 from io import BytesIO
 from urllib.request import urlopen
 
-import numpy as np
 import pytest
 
-from ar_omni.app.models import Models
-from ar_omni.evaluation.heldout import HeldOut
-from ar_omni.media import Audio
-from ar_omni.terminal import QUESTION
-from tests.app.browser import CHROMIUM, RunningApp, chromium, ended, say, shot, visit, wish
+from tests.app.browser import FREEZE, NEEDS_CHROMIUM, ended, say, shot, visit, wish
 
-playwright_api = pytest.importorskip("playwright.sync_api")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="needs Debian's chromium"),
-]
-SPOKEN = "arOmniSpeech.state.ended && arOmniSpeech.played() >= arOmniSpeech.state.received"
-"""The speech has been played to its end."""
-FREEZE = "(arOmniSpeech.context.suspend(), true)"
-"""A slow machine has time to interrupt even short speech; the next touch or key lets it go on."""
-FIGURES = """() => {
-  const { state, played } = arOmniSpeech;
-  return { gaps: state.gaps, received: state.received, played: played(), scheduled: window.scheduled };
-}"""
-RENDER = """async () => {
-  const parts = [...scheduled], [first] = parts, last = parts.at(-1), rate = first.rate;
-  const length = Math.round((last.when - first.when) * rate) + last.samples.length;
-  const context = new OfflineAudioContext(1, length, rate);
-  for (const { when, samples } of parts) {
-    const buffer = context.createBuffer(1, samples.length, rate);
-    buffer.copyToChannel(new Float32Array(samples), 0);
-    const source = context.createBufferSource();
-    source.buffer = buffer;
-    source.connect(context.destination);
-    source.start(when - first.when);
-  }
-  return Array.from((await context.startRendering()).getChannelData(0));
-}"""
-"""What the browser makes of the schedule."""
-DROP = """(data) => {
-  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-  const transfer = new DataTransfer();
-  transfer.items.add(new File([bytes], "picture.png", { type: "image/png" }));
-  const target = document.querySelector("#box [role=group]");
-  for (const kind of ["dragenter", "dragover", "drop"])
-    target.dispatchEvent(new DragEvent(kind, { dataTransfer: transfer, bubbles: true, cancelable: true }));
-}"""
+pytestmark = [pytest.mark.slow, NEEDS_CHROMIUM]
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory):
-    models = Models(None, tmp_path_factory.mktemp("models"))
-    models.get(models.default)
-    app = RunningApp(models)
-    yield app
-    app.stop()
-
-
-def spoken_question(tmp_path_factory):
-    """The bundled question, with time to start recording before it."""
-    question = Audio.load(QUESTION)
-    silence = np.zeros(question.sample_rate, np.float32)
-    path = tmp_path_factory.mktemp("microphone") / "question.wav"
-    Audio(np.concatenate([silence, question.samples, silence]), question.sample_rate).save(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def context(tmp_path_factory):
-    with (
-        playwright_api.sync_playwright() as playwright,
-        chromium(
-            playwright,
-            tmp_path_factory.mktemp("profile"),
-            f"--use-file-for-fake-audio-capture={spoken_question(tmp_path_factory)}%noloop",
-            viewport={"width": 1100, "height": 800},
-        ) as context,
-    ):
-        yield context
-
-
-@pytest.fixture
-def page(app, context):
-    page = visit(context, app.url)
-    yield page
-    page.close()
-
-
-def test_typing_gives_text_a_picture_and_speech_without_gaps(app, page):
+def test_typing_gives_text_a_picture_and_speech(app, page):
     shot(page, "welcome")
     say(page, "show me a red apple")
     page.wait_for_selector("#newest .speaking, #newest .turn.ended")
     shot(page, "answering")
     turn = ended(page)
-    page.wait_for_function(SPOKEN)
-    heard = page.evaluate(FIGURES)
-    made = app.turns()[-1].speech.audio
-    played = np.concatenate([np.float32(part["samples"]) for part in heard["scheduled"]])
-    assert heard["played"] == heard["received"] == len(made.samples)
-    assert np.array_equal(played, made.samples)
-    breaks = sum(
-        round(after["when"] * made.sample_rate)
-        != round(before["when"] * made.sample_rate) + len(before["samples"])
-        for before, after in zip(heard["scheduled"], heard["scheduled"][1:], strict=False)
-    )
-    assert breaks == heard["gaps"]
-    if app.turns()[-1].stats.rtf < 0.5:  # nothing else takes the processor away from the model
-        assert heard["gaps"] == 0
-    if not breaks:
-        assert np.allclose(page.evaluate(RENDER), made.samples, atol=1e-6)
     assert turn.locator(".text").inner_text()
     assert turn.locator(".picture.whole img").count() == (app.turns()[-1].picture is not None)
+    assert turn.locator("audio").count() == 1
     assert "first chunk after" in turn.locator(".figures").inner_text()
     assert "real-time factor" in turn.locator(".figures").inner_text()
     shot(page, "answered")
     assert page.trouble == []
-    foreign = [url for url in page.asked if not url.startswith((app.url, "data:", "blob:"))]
-    assert foreign == [], "something was fetched from elsewhere"
-
-
-def test_speaking_shows_what_was_heard(page):
-    wish(page, "Text")
-    page.click("#microphone button")
-    page.wait_for_selector("#microphone .recording")
-    shot(page, "recording")
-    page.wait_for_timeout(3_500)
-    page.click("#microphone button")
-    page.wait_for_selector("#newest .asked audio")
-    page.wait_for_selector("#newest .heard")
-    ended(page)
-    said = page.locator("#newest .heard").inner_text().strip("“”")
-    assert SequenceMatcher(None, "show me a red apple", said).ratio() > 0.5, said
-    shot(page, "heard")
-
-
-def test_a_dropped_picture_is_described(page):
-    file, held_out = BytesIO(), HeldOut()
-    pair = next(pair for pair in held_out.pairs if pair.seen)
-    held_out.pictures[pair.name, pair.style].save(file, "png")
-    wish(page, "Text")
-    page.evaluate(DROP, base64.b64encode(file.getvalue()).decode())
-    page.wait_for_selector("#box .thumbnails img")
-    page.press("#box textarea", "Enter")
-    page.wait_for_selector("#newest .asked img")
-    assert ended(page).locator(".text").inner_text()
-    assert page.locator("#box .thumbnails img").count() == 0
-    shot(page, "picture")
 
 
 def test_stop_stops_the_model_and_sending_interrupts(app, page):

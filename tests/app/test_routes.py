@@ -89,8 +89,6 @@ def test_the_page_names_nothing_elsewhere(client):
     [
         (["--auth", "ann"], "expected --auth NAME:PASSWORD"),
         (["--models", "nowhere"], "expected a folder of models"),
-        (["--ssl-keyfile", "key.pem"], "expected --ssl-certfile and --ssl-keyfile"),
-        (["--ssl-certfile", "no.pem", "--ssl-keyfile", "no.pem"], "expected a file, got no.pem"),
     ],
 )
 def test_flags_that_cannot_be(flags, expected, capsys):

@@ -3,6 +3,7 @@
 import json
 import zipfile
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from ar_omni.app.conversation import Conversation
 from ar_omni.app.models import BUNDLED_NAME, Choice, Models
 from ar_omni.app.rendering import one_turn
 from ar_omni.app.visitors import Visitors
+from ar_omni.checkpoint import BUNDLED
 from ar_omni.errors import InputError
 from ar_omni.serving.engine import BusyError
 from tests.app.test_conversation import last, text, until_speech
@@ -70,6 +72,31 @@ def test_so_many_models_are_loaded(checkpoint, tmp_path):
     with pytest.raises(BusyError, match="in use by others"):
         visitors.choose(alone, other)
     models.close()
+
+
+def test_whoever_has_left_keeps_no_model_from_others(checkpoint, tmp_path):
+    for name in ("x", "y"):
+        (tmp_path / name).symlink_to(checkpoint, target_is_directory=True)
+    models = Models(checkpoint, tmp_path, most=2)
+    visitors = Visitors(models)
+    first, second = visitors.enter("a", "1"), visitors.enter("b", "2")
+    visitors.choose(first, Choice("x"))
+    visitors.leave("1")
+    visitors.choose(second, Choice("y"))
+    assert visitors.find(first.id) is None and not models.has(Choice("x"))
+    assert last(visitors.enter("a", "1").send(text("hello"), seed=0)).stats, "they can come back"
+    models.close()
+
+
+def test_a_given_model_and_the_bundled_one_keep_their_names(checkpoint, tmp_path, monkeypatch):
+    given, below = tmp_path / BUNDLED_NAME, tmp_path / "below"
+    for place in (given, below / "tiny"):
+        place.parent.mkdir(exist_ok=True)
+        place.symlink_to(checkpoint, target_is_directory=True)
+    models = Models(given, below)
+    assert dict(models.checkpoints) == {str(given): given, BUNDLED_NAME: BUNDLED, "tiny": below / "tiny"}
+    monkeypatch.chdir(checkpoint)
+    assert Models(Path("."), below).default == Choice(checkpoint.name)
 
 
 def test_another_model_starts_afresh(models):

@@ -129,6 +129,17 @@ def test_speech(omni, client, form):
         assert data[:4] in (b"RIFF", b"fLaC", b"OggS") or data[0] == 0xFF
 
 
+def test_speech_is_sent_while_it_is_made(server, client, monkeypatch, idle):
+    slow_down(server.service, monkeypatch)
+    with client.audio.speech.with_streaming_response.create(
+        model="tiny", voice="any", input="hello", response_format="pcm", extra_body={"seed": 2}
+    ) as response:
+        assert response.headers["Transfer-Encoding"] == "chunked"
+        assert next(response.iter_bytes())
+        assert server.service.engine.load == (1, 0), "the first samples came after the last were made"
+    assert idle()
+
+
 def test_transcription(omni, client, wav):
     expected = omni.transcribe(wav)
     assert client.audio.transcriptions.create(model="tiny", file=wav).text == expected
@@ -178,6 +189,10 @@ BAD = [
     (CHAT, {"messages": [HELLO], "audio": {"format": "aac"}}, 400, "expected an audio format"),
     (CHAT, {"messages": [HELLO], "options": {"nonsense": 1}}, 400, "expected an option"),
     (CHAT, {"messages": [HELLO], "options": {"text": 1}}, 400, "dict of options"),
+    (CHAT, {"messages": [HELLO], "options": {"text": {"temperature": "hot"}}}, 400, "temperature to be a"),
+    (CHAT, {"messages": [HELLO], "options": {"text": {"limit": 1.5}}}, 400, "limit to be an integer"),
+    (CHAT, {"messages": [HELLO], "seed": 2**70}, 400, "expected a seed"),
+    (CHAT, b'{"messages": ' + b"[" * 10**5 + b"]" * 10**5 + b"}", 400, "parsing the body"),
     (CHAT, {"messages": [{"role": "system", "content": "be kind"}]}, 400, "'system'"),
     (CHAT, parts(), 400, "text or parts"),
     (CHAT, parts({"type": "video"}), 400, "'video'"),
@@ -190,6 +205,8 @@ BAD = [
     ("/v1/audio/speech", {"input": "hi", "speed": 2}, 400, "speed"),
     ("/v1/images/generations", {"prompt": "hi", "size": "1024x1024"}, 400, "expected a size"),
     ("/v1/images/generations", {"prompt": "hi", "n": 100}, 400, "n:"),
+    ("/v1/images/generations", {"prompt": "", "n": 2}, 400, "some text"),
+    ("/v1/images/generations", {"prompt": "x" * 10**5}, 400, "at most 510 ids"),
     ("/v1/audio/transcriptions", {"file": "no"}, 400, "file"),
     ("/v1/nothing", {}, 404, "Not Found"),
     ("/v1/models", {}, 405, "Not Allowed"),
@@ -264,6 +281,8 @@ def test_too_many_are_sent_away_and_told_when_to_return(omni, monkeypatch):
         with pytest.raises(openai.RateLimitError) as refused:
             create(model="tiny", messages=[HELLO])
         assert int(refused.value.response.headers["Retry-After"]) >= 1
+        with pytest.raises(openai.RateLimitError):
+            client.images.generate(prompt="a fox", n=2)
         for stream in streams:
             assert list(stream)[-1].choices[0].finish_reason
     finally:

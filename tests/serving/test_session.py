@@ -10,7 +10,8 @@ from websockets.sync.client import connect
 
 from ar_omni.chat import Chat
 from ar_omni.media import Audio
-from tests.serving.conftest import KEY
+from tests.serving.conftest import KEY, Server
+from tests.serving.test_engine import eventually
 from tests.serving.test_http import slow_down
 
 ALL = ("text", "image", "speech")
@@ -110,12 +111,14 @@ def test_whoever_hangs_up_frees_the_place(server, monkeypatch, idle):
     ("message", "expected"),
     [
         ("{", "a \"type\" of message"),
+        ("[" * 10**5, "a \"type\" of message"),
         ("[]", "a \"type\" of message"),
         ('{"type": "sing"}', "a \"type\" of message"),
         ('{"type": "message"}', "text or parts"),
         ('{"type": "message", "content": "hi", "outputs": ["smell"]}', "expected outputs"),
         ('{"type": "message", "content": "hi", "options": {"nonsense": 1}}', "expected an option"),
         ('{"type": "message", "content": "hi", "options": 3}', "options as an object"),
+        ('{"type": "message", "content": "hi", "seed": "x"}', "expected a seed"),
         ('{"type": "audio", "sample_rate": 3}', "sample_rate of 8000"),
         ('{"type": "commit"}', "expected a recording"),
     ],
@@ -133,6 +136,28 @@ def test_recordings_are_bounded(socket):
     send(socket, "audio", sample_rate=8000)
     socket.send(bytes(961_000))
     assert "at most 60 seconds" in until(socket, "error")[-1]["error"]["message"]
+
+
+def test_so_many_may_talk(omni):
+    server = Server(omni, sessions=1)
+    try:
+        with dial(server) as socket:
+            with pytest.raises(InvalidStatus, match="403"), dial(server):
+                pass
+            send(socket, "message", content="hello", seed=0)
+            assert until(socket, "end")
+        assert eventually(lambda: _answers(server)), "whoever hung up kept the place"
+    finally:
+        server.stop()
+
+
+def _answers(server):
+    try:
+        with dial(server) as socket:
+            send(socket, "message", content="hello", seed=0)
+            return until(socket, "end")
+    except InvalidStatus:
+        return None
 
 
 def test_the_key_is_asked_for(server):

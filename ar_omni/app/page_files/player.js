@@ -33,7 +33,7 @@ function schedule(samples) {
   source.buffer = buffer;
   source.connect(output);
   const earliest = context.currentTime;
-  if (state.next < earliest) { // the first samples, or the model was slower than the voice
+  if (!state.queue.length || state.next < earliest) { // the first samples, or the model was slower than the voice
     if (state.queue.length) { state.gaps += 1; state.lead *= 2; }
     state.next = Math.ceil((earliest + 0.02) * state.rate) / state.rate;
   }
