@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from numbers import Integral
 from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,7 @@ def _options(preset: Options, request: Request) -> Options:
 
 
 def _checked(seed: Any) -> int:
-    if not isinstance(seed, int) or not -(2**63) <= seed < 2**64:
+    if not isinstance(seed, Integral) or not -(2**63) <= seed < 2**64:
         raise InputError(f"expected a seed as an integer of 64 bits, got {seed!r:.30}")
     return seed
 
