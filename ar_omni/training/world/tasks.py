@@ -205,7 +205,7 @@ def _messages(world: World, rng: random.Random, exchange: Exchange) -> list[dict
     if rng.random() < 0.6 and (audio := world.audio(exchange.said, rng)):
         said = [worn(part, rng) for part in audio]
         reply.insert(0, {"type": "transcript", "text": exchange.said})
-    if rng.random() < 0.4:
+    if rng.random() < 0.7:
         reply += world.audio(exchange.answer, rng)
     shown, drawn = ([world.picture(*pair)] if pair else [] for pair in (exchange.shown, exchange.drawn))
     return _turns([*shown, *said], [*reply, *drawn])
