@@ -1,6 +1,5 @@
 """HTTPS is really served by both commands: to programs, and to a browser, which then gives the microphone."""
 
-import shutil
 import subprocess
 
 import pytest
@@ -13,8 +12,6 @@ from tests.serving.commands import fetch, running
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """(certificate, key) of the names that the tests use; nobody else has signed it."""
-    if not shutil.which("openssl"):
-        pytest.skip("needs openssl")
     folder = tmp_path_factory.mktemp("certificate")
     files = folder / "cert.pem", folder / "key.pem"
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=people.test -addext"

@@ -97,7 +97,7 @@ def _now() -> tuple[gr.HTML, gr.HTML]:
 def _composer() -> tuple[gr.MultimodalTextbox, gr.HTML]:
     with gr.Row(elem_id="composer"):
         box = gr.MultimodalTextbox(
-            placeholder="Write, or drop a picture",
+            placeholder="Write, drop or paste a picture",
             sources=["upload"],
             file_count="multiple",
             file_types=["image", *AUDIO_FORMATS],

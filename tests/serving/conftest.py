@@ -1,8 +1,11 @@
 """A server on loopback around the random checkpoint, and the official client for it."""
 
+import json
 import socket
 import threading
 import time
+import urllib.error
+import urllib.request
 
 import openai
 import pytest
@@ -12,6 +15,7 @@ from ar_omni.serving.http import create_app
 from ar_omni.serving.service import Limits, Service
 
 KEY = "a-test-key"
+HELLO = {"role": "user", "content": "hello"}
 
 
 class Server:
@@ -63,3 +67,14 @@ def idle(server):
         return server.service.engine.load == (0, 0)
 
     return wait
+
+
+def request(server, path, body=None, key=KEY, **headers):
+    """(status, headers, content) of a plain request."""
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"} | headers
+    data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(server.url + path, data, headers)) as got:
+            return got.status, got.headers, got.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()

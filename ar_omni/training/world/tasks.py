@@ -105,11 +105,11 @@ class World:
 
     def audio(self, text: str, rng: random.Random) -> list[dict]:
         """The part that says `text`: recorded, or spliced; none at all if a word of it was never said."""
-        recorded = self.speech.get(text)
-        if recorded is None or rng.random() < 0.3:
+        codes = self.speech.get(text)
+        if codes is None or rng.random() < 0.3:
             spliced = self.splicer.say(text, rng)
-            recorded = recorded if spliced is None else spliced
-        return [] if recorded is None else [{"type": "audio", "codes": recorded.tolist()}]
+            codes = codes if spliced is None else spliced
+        return [] if codes is None else [{"type": "audio", "codes": codes.tolist()}]
 
 
 def letters(messages: list[dict], task: str, input_ids: list[int], vocabulary: Vocabulary) -> list[int]:
