@@ -26,6 +26,7 @@ from ar_omni.training.loop import make_accelerator, train
 from ar_omni.training.nano import assemble
 from ar_omni.training.objective import Objective, Row
 from ar_omni.training.precision import fast_float32
+from ar_omni.training.preview import opening_only, with_shown
 from ar_omni.training.world.tasks import World, letters
 
 
@@ -57,7 +58,12 @@ def main() -> None:
         unconditional = task == "draw" and rng.random() < recipe.unconditional
         example = processor.encode_example(messages, task, unconditional)
         reading = letters(messages, task, example.input_ids, processor.vocabulary)
-        return Row(example.input_ids, example.loss_weights(recipe.loss_weights), reading)
+        weights = example.loss_weights(recipe.loss_weights)
+        if recipe.shown:
+            weights = with_shown(example.input_ids, weights, processor.vocabulary, recipe.shown)
+        if task == "draw" and rng.random() < recipe.openings:
+            weights = opening_only(example.input_ids, weights, processor.vocabulary.boi_id)
+        return Row(example.input_ids, weights, reading)
 
     def save(model, state, step: int) -> None:
         with exported(args.work_dir / "nano") as folder:

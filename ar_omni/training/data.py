@@ -39,7 +39,7 @@ def batches(
 
     def fill(rng: random.Random, index: int) -> list[Row]:
         rows, wanted = [], POOL_STEPS * parts * tokens
-        while sum(len(row.ids) for row in rows) < wanted:
+        while sum(row.reach for row in rows) < wanted:
             rows += [draw(rng, index * POOL_STEPS / steps) for _ in range(32)]
         return rows
 
@@ -96,7 +96,9 @@ def _groups(rows: list[Row], length: int, least: int) -> list[Group]:
 
 
 def _size(group: Group) -> int:
-    return sum(len(row.ids) for row in group)
+    """Ids that are read of a group: of its last row, as far as something is learned."""
+    *whole, last = group
+    return sum(len(row.ids) for row in whole) + last.reach
 
 
 def _cut(groups: list[Group], count: int) -> list[list[Group]]:

@@ -38,6 +38,13 @@ class Row(NamedTuple):
     weights: Sequence[float]
     reading: Sequence[int] = ()
 
+    @property
+    def reach(self) -> int:
+        """Ids up to the last one from which something is learned: what a model has to read of the row."""
+        learned = [index for index, weight in enumerate(self.weights) if weight > 0]
+        told = [index for index, target in enumerate(self.reading) if target != UNKNOWN]
+        return max((*learned[-1:], *told[-1:]), default=0) + 1
+
 
 class Objective(nn.Module):
     """Wraps the model so that data-parallel training sees one module: batch in, sums and counts out.
@@ -88,7 +95,11 @@ class Objective(nn.Module):
         if seen is None:
             seen = self.seen(input_ids, reading)
             targets, weights, reading = targets[:, 1:], weights[:, 1:], reading[:, 1:]
-            position_ids = None if position_ids is None else position_ids[:, :-1]
+            reach = self.reach(weights, reading)
+            seen, targets, weights, reading = (
+                values[:, :reach] for values in (seen, targets, weights, reading)
+            )
+            position_ids = None if position_ids is None else position_ids[:, :reach]
         mask = self._mask(seen, position_ids)
         decoded = self.model.model(seen, attention_mask=mask, position_ids=position_ids, use_cache=False)
         hidden = decoded.last_hidden_state
@@ -129,6 +140,12 @@ class Objective(nn.Module):
             "spoken": (batch["reading"][:, 1:] != UNKNOWN).sum().float(),
             "pictures": self._starts(batch["input_ids"][:, :-1], weights).sum().float(),
         }
+
+    @staticmethod
+    def reach(weights: Tensor, reading: Tensor) -> int:
+        """Columns of (B, T) up to the last one that is learned from: the model need not read any further."""
+        columns = ((weights > 0) | (reading != UNKNOWN)).any(0).nonzero()
+        return int(columns[-1]) + 1 if len(columns) else 1
 
     def seen(self, ids: Tensor, reading: Tensor) -> Tensor:
         """What of the ids (B, T) is read, (B, T - 1): with a share of the codes that letters are told from

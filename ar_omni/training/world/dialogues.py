@@ -179,7 +179,7 @@ KINDS: dict[str, Callable[[Sequence[Concept], random.Random, list[Exchange]], Ex
     "small_talk": _small_talk,
 }
 """Kind -> what makes an exchange of it from the concepts, a generator and the exchanges before."""
-_OPENINGS = {"show": 0.4, "name": 0.12, "explain": 0.2, "say": 0.06, "unknown": 0.06, "small_talk": 0.16}
+_OPENINGS = {"show": 0.36, "name": 0.2, "explain": 0.2, "say": 0.06, "unknown": 0.06, "small_talk": 0.12}
 _FOLLOWING = ("restyle", "restyle", "another", "recall")
 
 
