@@ -21,12 +21,12 @@ from ar_omni.template import Template
 from ar_omni.tokenizers import load_tokenizer
 from ar_omni.training.arguments import add_changes, load_recipe, one_line_errors
 from ar_omni.training.checkpoints import exported
+from ar_omni.training.cuts import cut, with_shown
 from ar_omni.training.data import batches
 from ar_omni.training.loop import make_accelerator, train
 from ar_omni.training.nano import assemble
 from ar_omni.training.objective import Objective, Row
 from ar_omni.training.precision import fast_float32
-from ar_omni.training.preview import opening_only, with_shown
 from ar_omni.training.world.tasks import World, letters
 
 
@@ -60,9 +60,8 @@ def main() -> None:
         reading = letters(messages, task, example.input_ids, processor.vocabulary)
         weights = example.loss_weights(recipe.loss_weights)
         if recipe.shown:
-            weights = with_shown(example.input_ids, weights, processor.vocabulary, recipe.shown)
-        if task == "draw" and rng.random() < recipe.openings:
-            weights = opening_only(example.input_ids, weights, processor.vocabulary.boi_id)
+            weights = with_shown(example, weights, processor.vocabulary, recipe.shown)
+        weights = cut(example, weights, recipe.cuts.get(task, {}), processor.vocabulary, rng)
         return Row(example.input_ids, weights, reading)
 
     def save(model, state, step: int) -> None:

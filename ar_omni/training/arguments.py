@@ -54,8 +54,8 @@ class Recipe:
     """Groups of things that are drawn and described; empty for all."""
     unconditional: float = 0.1
     """Share of the drawings that are learned without their prompt, for guidance."""
-    openings: float = 0.0
-    """Share of the drawings of which only the opening is learned; see `ar_omni.training.preview`."""
+    cuts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """task -> end -> share of its rows that are learned no further; see `ar_omni.training.cuts`."""
     shown: float = 0.0
     """Loss weight of the codes of pictures that are shown, after their opening."""
     seed: int = 0

@@ -3,14 +3,9 @@
 The name that is asked for decides only the first few codes of a picture; the rest follows from those. So a
 small decoder learns pictures by heart long before it learns which of them a name means. From each of the
 first hidden states of a picture a linear head has to tell the bag of all its codes: who read the name can.
-
-So it also pays to read only the opening of many a picture that is drawn, which costs a quarter of the whole,
-and to learn from pictures that are shown how their openings go on, which costs nothing.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -19,24 +14,6 @@ from ar_omni.vocabulary import Vocabulary
 
 OPENING = 16
 """States that have to tell: those of `boi` and of the first codes."""
-
-
-def opening_only(input_ids: Sequence[int], weights: Sequence[float], boi_id: int) -> list[float]:
-    """The loss weights of a row that ends with the first picture's opening: T weights for T ids."""
-    end = input_ids.index(boi_id) + 1 + OPENING
-    return [weight if place < end else 0.0 for place, weight in enumerate(weights)]
-
-
-def with_shown(
-    input_ids: Sequence[int], weights: Sequence[float], vocabulary: Vocabulary, weight: float
-) -> list[float]:
-    """The loss weights (T) of a row whose shown pictures, which weigh 0, are learned after their opening."""
-    weights, since = list(weights), 0
-    for place, token_id in enumerate(input_ids):
-        since = 0 if token_id == vocabulary.boi_id else since + 1
-        if token_id in vocabulary.image and since > OPENING and not weights[place]:
-            weights[place] = weight
-    return weights
 
 
 def pictures_at(input_ids: Tensor, starts: Tensor, vocabulary: Vocabulary) -> Tensor:

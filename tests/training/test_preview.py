@@ -5,11 +5,9 @@ import torch
 from ar_omni.training.objective import Objective, ObjectiveOptions, Row, pad_rows
 from ar_omni.training.preview import (
     OPENING,
-    opening_only,
     opening_states,
     pictures_at,
     preview_loss,
-    with_shown,
 )
 
 
@@ -56,29 +54,3 @@ def test_it_reaches_the_decoder_and_its_head(make_model, vocabulary):
     torch.testing.assert_close(difference, 0.5 * sums["preview"])
     sums["preview"].backward()
     assert objective.previewer.weight.grad.abs().max() > 0
-
-
-def test_of_an_opening_no_more_is_read_and_the_whole_picture_foreseen(make_model, vocabulary):
-    objective = Objective(make_model(), vocabulary, None, ObjectiveOptions(preview=1.0))
-    codes = [code % 5 for code in range(3 * OPENING)]
-    whole = _batch(vocabulary, codes)
-    ids = whole["input_ids"][0].tolist()
-    row = Row(ids, opening_only(ids, [1.0] * len(ids), vocabulary.boi_id))
-    assert row.reach == 3 + OPENING  # bos, a letter, boi, the opening
-    cut = pad_rows([row], vocabulary.pad_id)
-    read = []
-    objective.model.model.register_forward_pre_hook(lambda module, args: read.append(args[0].shape[1]))
-    sums = objective(**cut)
-    assert read == [row.reach - 1]
-    assert sums["weight"] == row.reach - 1
-    torch.testing.assert_close(sums["preview"], objective(**whole)["preview"])
-
-
-def test_shown_pictures_are_learned_after_their_opening(vocabulary):
-    picture = [vocabulary.boi_id, *[vocabulary.image.start] * (OPENING + 3), vocabulary.eoi_id]
-    letter = vocabulary.text.start
-    ids = [vocabulary.bos_id, *picture, letter, *picture, letter]
-    weights = [0.0] * (1 + len(picture)) + [2.0] * (len(picture) + 2)
-    learned = with_shown(ids, weights, vocabulary, 0.5)
-    shown = [0.0] * (1 + OPENING) + [0.5] * 3 + [0.0]
-    assert learned == [0.0, *shown, *weights[1 + len(picture) :]]

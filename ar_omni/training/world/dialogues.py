@@ -179,7 +179,7 @@ KINDS: dict[str, Callable[[Sequence[Concept], random.Random, list[Exchange]], Ex
     "small_talk": _small_talk,
 }
 """Kind -> what makes an exchange of it from the concepts, a generator and the exchanges before."""
-_OPENINGS = {"show": 0.36, "name": 0.2, "explain": 0.2, "say": 0.06, "unknown": 0.06, "small_talk": 0.12}
+_OPENINGS = {"show": 0.28, "name": 0.23, "explain": 0.26, "say": 0.07, "unknown": 0.06, "small_talk": 0.1}
 _FOLLOWING = ("restyle", "restyle", "another", "recall")
 
 
