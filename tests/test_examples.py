@@ -54,9 +54,18 @@ def test_new_voice(run, tmp_path):
     before, after = run("new_voice", "--minutes", 0.1, "--steps", 3, "--sentences", 2)
     assert set(before) == set(after) == {"WER", "pitch", "pitch of the new voice", "like the new voice"}
     assert 150 < before["pitch of the new voice"] < 220, "slt is a woman"
-    rows = [json.loads(line) for line in (tmp_path / "voice.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "slt-0.1-minutes.jsonl").read_text().splitlines()]
     clips = [tmp_path / row["messages"][1]["content"][0]["audio"] for row in rows]
     assert sum(Audio.load(clip).duration for clip in clips) >= 6
+
+
+def test_a_second_voice_wants_a_folder_of_its_own(tmp_path):
+    pytest.importorskip("faster_whisper")
+    (tmp_path / "slt-30-minutes.jsonl").touch()
+    command = [sys.executable, ROOT / "examples/new_voice/run.py", "--work-dir", tmp_path, "--voice", "rms"]
+    result = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1 and result.stderr.count("\n") == 1
+    assert "expected a folder for rms-30-minutes, got one with slt-30-minutes.jsonl" in result.stderr
 
 
 @pytest.fixture

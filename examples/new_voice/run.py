@@ -20,7 +20,9 @@ from pitch import median_pitch
 from tqdm import tqdm
 
 from ar_omni import AROmni, Audio
+from ar_omni.errors import InputError
 from ar_omni.evaluation.judges import Recogniser, word_errors
+from ar_omni.training.arguments import one_line_errors
 from ar_omni.training.world.sentences import sentences
 from ar_omni.training.world.voices import SAMPLE_RATE, VOICES
 
@@ -28,6 +30,7 @@ HERE = Path(__file__).parent
 TRAIN = HERE.parents[1] / "train"
 
 
+@one_line_errors
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work-dir", type=Path, default=Path("runs/new_voice"))
@@ -54,9 +57,13 @@ def main() -> None:
 
 def record(folder: Path, voice: str, minutes: float) -> Path:
     """Sentences as the voice says them, in wav files, and the jsonl that has each of them read aloud."""
-    source = folder / "voice.jsonl"
+    source = folder / f"{voice}-{minutes:g}-minutes.jsonl"
     if source.exists():
         return source
+    if others := sorted(folder.glob("*.jsonl")):
+        raise InputError(
+            f"expected a folder for {source.stem}, got one with {others[0].name}: try another --work-dir"
+        )
     (folder / "clips").mkdir(parents=True, exist_ok=True)
     speaker, said, lines = VOICES[voice](), 0.0, []
     texts = sentences(seed=2)

@@ -103,6 +103,29 @@ def test_a_killed_run_of_packed_rows_ends_with_the_same_weights(run, vocabulary)
     _same(run(name="whole", batch_at=batch_at()), run(5, STEPS, name="resumed", batch_at=batch_at()))
 
 
+def test_gradients_are_clipped_before_the_step(run, make_model):
+    """AdamW's steps do not depend on the scale of gradients, unless they fall below its epsilon."""
+    options = {"steps": 2, "weight_decay": 0.0}
+    moved = {
+        clip: max(
+            (after - before).abs().max()
+            for before, after in zip(
+                make_model(image_embedding_dim=8).state_dict().values(),
+                run(name=f"clip-{clip}", clip=clip, **options).values(),
+                strict=True,
+            )
+        )
+        for clip in (1.0, 1e-12)
+    }
+    assert moved[1.0] > 1e-3 > 1e-5 > moved[1e-12] > 0
+
+
+def test_a_bar_tells_the_steps_and_losses(run, capsys):
+    run()
+    told = capsys.readouterr().err
+    assert f"{STEPS}/{STEPS}" in told and "ntp=" in told
+
+
 def test_accumulated_parts_are_one_big_batch(run, vocabulary, tmp_path):
     parts = batches(_row(vocabulary), STEPS, 64, 3, vocabulary.pad_id)
 
