@@ -29,6 +29,9 @@ class ObjectiveOptions:
     corruption: float = 0.0
     """Share of the codes so far that are replaced by random ones: while reading aloud the text, not what was
     just said, has to tell what comes next; while listening it is noise."""
+    blots: float = 0.0
+    """Share of the codes so far of a picture that is drawn that are replaced by other pictures' codes: what
+    is asked for, not what was just drawn, has to tell what comes next. Half of the pictures have none."""
 
 
 class Row(NamedTuple):
@@ -93,7 +96,7 @@ class Objective(nn.Module):
         """
         targets, weights = input_ids, loss_weights
         if seen is None:
-            seen = self.seen(input_ids, reading)
+            seen = self.seen(input_ids, reading, loss_weights)
             targets, weights, reading = targets[:, 1:], weights[:, 1:], reading[:, 1:]
             reach = self.reach(weights, reading)
             seen, targets, weights, reading = (
@@ -147,15 +150,33 @@ class Objective(nn.Module):
         columns = ((weights > 0) | (reading != UNKNOWN)).any(0).nonzero()
         return int(columns[-1]) + 1 if len(columns) else 1
 
-    def seen(self, ids: Tensor, reading: Tensor) -> Tensor:
+    def seen(self, ids: Tensor, reading: Tensor, weights: Tensor) -> Tensor:
         """What of the ids (B, T) is read, (B, T - 1): with a share of the codes that letters are told from
-        exchanged for random ones."""
-        ids, reading = ids[:, :-1], reading[:, :-1]
+        exchanged for random ones, and of the codes of drawn pictures for others'."""
+        ids, reading, weights = ids[:, :-1], reading[:, :-1], weights[:, 1:]
+        return self._blotted(self._corrupted(ids, reading), weights)
+
+    def _corrupted(self, ids: Tensor, reading: Tensor) -> Tensor:
         if not self.options.corruption:
             return ids
         speech = self.vocabulary.speech
         chosen = (reading != UNKNOWN) & (torch.rand(ids.shape, device=ids.device) < self.options.corruption)
         return torch.where(chosen, torch.randint_like(ids, speech.start, speech.stop), ids)
+
+    def _blotted(self, ids: Tensor, weights: Tensor) -> Tensor:
+        is_image = self._is_image(ids)
+        if not self.options.blots or not is_image.any():
+            return ids
+        # each place looks back at where its picture began, to see whether it is drawn or shown
+        places = torch.arange(ids.shape[1], device=ids.device)
+        began = torch.where(ids == self.vocabulary.boi_id, places, 0).cummax(1).values
+        drawn = is_image & self._starts(ids, weights).gather(1, began)
+        # a share in [0, 4 * blots] of half of the rows, so that the mean is the one asked for
+        share = (torch.rand(len(ids), 1, device=ids.device) - 0.5).clamp(min=0) * 8 * self.options.blots
+        chosen = drawn & (torch.rand(ids.shape, device=ids.device) < share)
+        codes = ids[is_image]
+        drawn_from = torch.randint(len(codes), (int(chosen.sum()),), device=ids.device)
+        return ids.masked_scatter(chosen, codes[drawn_from])
 
     def _mask(self, seen: Tensor, position_ids: Tensor | None) -> Tensor | None:
         """The causal mask for eager attention, which otherwise compares integers at each place of each layer:

@@ -1,11 +1,12 @@
 """Rows that end early: what of them is learned and read, and what pictures that are shown teach."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 
-from ar_omni.processing import ROLES
+from ar_omni.processing import ROLES, Processor
 from ar_omni.training.cuts import ENDS, cut, with_shown
 from ar_omni.training.objective import Objective, ObjectiveOptions, Row, pad_rows
 from ar_omni.training.preview import OPENING
@@ -16,9 +17,9 @@ CODES = [code % 5 for code in range(3 * OPENING)]
 @pytest.fixture
 def talk(processor):
     """What is this? A pear, in text and speech, and a drawing of it."""
-    processor.template = processor.template.__class__(
-        **{**vars(processor.template), "codes_per_image": len(CODES)}
-    )
+    template = replace(processor.template, codes_per_image=len(CODES))
+    tokenizers = (processor.text_tokenizer, processor.image_tokenizer, processor.speech_tokenizer)
+    processor = Processor(processor.vocabulary, *tokenizers, template)
     picture = {"type": "image", "codes": CODES}
     reply = [{"type": "text", "text": "a pear"}, {"type": "audio", "codes": [1, 2, 3]}, picture]
     messages = [

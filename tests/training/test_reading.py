@@ -45,7 +45,7 @@ def test_only_what_is_read_aloud_is_corrupted(make_model, vocabulary):
     ]
     reading = [UNKNOWN] * 3 + [vocabulary.text.start] * 20 + [UNKNOWN]
     batch = pad_rows([Row(ids, [1.0] * len(ids), reading)], vocabulary.pad_id)
-    seen = objective.seen(batch["input_ids"], batch["reading"])[0]
+    seen = objective.seen(batch["input_ids"], batch["reading"], batch["loss_weights"])[0]
     assert seen[:3].tolist() == ids[:3] and len(seen) == len(ids) - 1, "the last id is read by none"
     assert len(set(seen[3:].tolist())) > 5
     assert all(speech.start <= token_id < speech.stop for token_id in seen[3:].tolist())
