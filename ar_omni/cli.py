@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from ar_omni import __version__
-from ar_omni.errors import AROmniError, DependencyError, InputError
+from ar_omni.errors import AROmniError, InputError
 
 Flag = tuple[tuple[str, ...], dict]
 
@@ -247,14 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _function(command: Command):
     module, name = command.function.split(":")
-    try:
-        return getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        if error.name != module:
-            raise
-        raise DependencyError(
-            f"'ar-omni {command.name}' comes in a later release; this one is {__version__}"
-        ) from None
+    return getattr(import_module(module), name)
 
 
 def _fail(status: int, message: str) -> int:

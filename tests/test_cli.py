@@ -155,11 +155,6 @@ def test_interrupting_is_status_130(here, monkeypatch):
     assert cli.main(["draw", "cube", "-o", "out.png"]) == 130
 
 
-def test_later_commands_say_so(here, capsys):
-    assert cli.main(["bench"]) == 2
-    assert "later release" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: command.name)
 def test_every_command_has_help_and_the_common_flags(command, capsys):
     with pytest.raises(SystemExit) as caught:

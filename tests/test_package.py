@@ -40,7 +40,7 @@ LAYERS = (
     {"omni"},
     {"doctor", "evaluation", "inspection"},
     {"commands"},
-    {"terminal", "serving"},
+    {"terminal", "serving", "bench"},
     {"app"},
     {"cli"},
 )
