@@ -2,7 +2,9 @@
 
 import itertools
 import random
+import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +12,15 @@ import pytest
 from ar_omni.training.speech_tokenizer import UNKNOWN, phoneme_inventory, phoneme_labels
 from ar_omni.training.world.dialogues import (
     KINDS,
+    SORRY,
+    aliases,
     conversation,
     held_out_requests,
     small_talk,
     spoken_lines,
+    unknown_words,
 )
-from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair, plain_name
+from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair, load_concepts, plain_name
 from ar_omni.training.world.sentences import expand, grammar, is_held_out, sentences
 from ar_omni.training.world.tasks import SHARES, World, worn
 from ar_omni.training.world.voices import Utterance, load_shard, save_shard, written_word_ends
@@ -30,6 +35,12 @@ def world():
     speech = {"hello": np.arange(6), "here is a thing 1.": np.arange(12)}
     pictures = np.zeros((len(CONCEPTS), len(STYLES), 4), np.int16)
     return World(tuple(CONCEPTS), pictures, speech, {"hello": [6]}, (("good morning", np.arange(9)),))
+
+
+@pytest.fixture
+def concepts():
+    """Everything that nano knows."""
+    return load_concepts(Path(__file__).parents[2] / "configs/nano/concepts.json")
 
 
 def test_sentences_follow_from_the_seed_and_never_cross_the_split():
@@ -86,6 +97,46 @@ def test_small_talk_has_sixty_intents_in_several_phrasings():
     assert len(small_talk()) >= 60
     phrasings = [said for ways, _ in small_talk() for said in ways]
     assert len(set(phrasings)) == len(phrasings) >= 2 * len(small_talk())
+
+
+def test_what_things_are_called_is_no_other_name(concepts):
+    names = {concept.name for concept in concepts}
+    assert set(aliases()) <= names
+    called = [said for ways in aliases().values() for said in ways]
+    assert len(set(called)) == len(called)
+    assert not {said.split(" ", 1)[-1] for said in called} & names
+
+
+def test_unknown_words_are_in_nothing_that_is_known(concepts):
+    texts = [text for concept in concepts for text in (concept.name, *concept.tags, concept.gloss)]
+    known = set(
+        re.findall(r"[a-z']+", " ".join([*texts, *(said for ways in aliases().values() for said in ways)]))
+    )
+    assert len(set(unknown_words())) == len(unknown_words()) > 150
+    assert not known & set(unknown_words())
+
+
+def test_unknown_things_are_refused_typed_and_spoken(concepts):
+    rng, recorded = random.Random(0), set(spoken_lines(concepts))
+    asked = [KINDS["unknown"](concepts, rng, []) for _ in range(300)]
+    assert {exchange.answer for exchange in asked} == {SORRY}
+    assert {exchange.drawn for exchange in asked} == {None}
+    assert 50 < sum(exchange.said in recorded for exchange in asked) < 150
+    assert sum(exchange.said.split()[-1].strip("?") in unknown_words() for exchange in asked) > 60
+
+
+def test_things_are_asked_for_by_what_people_call_them(concepts):
+    rng = random.Random(0)
+    car = [concept for concept in concepts if concept.name == "automobile"]
+    shown = [KINDS["show"](car, rng, []) for _ in range(200)]
+    assert {each.answer.split(" in ")[0].rstrip(".") for each in shown} == {"here is an automobile"}
+    assert {
+        name for name in ("a car", "a red car", "an automobile") for each in shown if name in each.said
+    } == {
+        "a car",
+        "a red car",
+        "an automobile",
+    }
 
 
 def test_names_are_words_that_can_be_said():

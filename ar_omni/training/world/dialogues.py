@@ -56,9 +56,27 @@ _SYLLABLES = "ba bo dri fle gli gorp ka lu mip na nox pla quo ru sni ta vorp wim
 @cache
 def small_talk() -> tuple[tuple[tuple[str, ...], str], ...]:
     """Every row of `small_talk.txt`: ways to say it, and the answer."""
-    lines = Path(__file__).with_name("small_talk.txt").read_text(encoding="utf-8").splitlines()
-    rows = (line.split(" = ") for line in lines if not line.startswith("#"))
+    rows = (line.split(" = ") for line in _lines("small_talk.txt"))
     return tuple((tuple(said.split(" | ")), answer) for said, answer in rows)
+
+
+@cache
+def aliases() -> dict[str, tuple[str, ...]]:
+    """Name -> what people call the thing, articles included."""
+    rows = (line.split(" = ") for line in _lines("aliases.txt"))
+    return {name: tuple(said.split(" | ")) for said, name in rows}
+
+
+@cache
+def unknown_words() -> tuple[str, ...]:
+    """Nouns for things that nano does not know."""
+    return tuple(word for line in _lines("unknown.txt") for word in line.split())
+
+
+def _lines(name: str) -> list[str]:
+    """The lines of a file beside this one, comments left out."""
+    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if not line.startswith("#")]
 
 
 def styled(thing: str, style: str | None) -> str:
@@ -111,7 +129,9 @@ def _show(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) ->
     concept = concepts[index]
     asked = style if style != default_style(concept) or rng.random() < 0.5 else None
     said = request(rng.choice(_templates(concept, asked)), concept, asked)
-    if rng.random() < 0.3:
+    if concept.name in aliases() and rng.random() < 0.4:
+        said = rng.choice(REQUESTS).format(thing=styled(rng.choice(aliases()[concept.name]), asked))
+    elif rng.random() < 0.3:
         known, wanted = rng.choice(recorded_requests(concept))
         if not (wanted and is_held_out_pair(concept.name, wanted)):
             said, asked, style = known, wanted, wanted or default_style(concept)
@@ -158,8 +178,25 @@ def _recall(concepts: Sequence[Concept], rng: random.Random, history: list[Excha
 
 
 def _unknown(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
-    thing = f"a {made_up(rng)}"
-    return Exchange(rng.choice((*REQUESTS, *EXPLAIN)).format(thing=thing, verb="is"), SORRY, "unknown")
+    """Asks for a thing without a picture, or for what is no word at all."""
+    chance = rng.random()
+    if chance < 0.4:
+        said = _asked_for(rng.choice(unknown_words()), rng)
+    else:
+        said = rng.choice(_spoken_nonsense()) if chance < 0.7 else _asked_for(made_up(rng), rng)
+    return Exchange(said, SORRY, "unknown")
+
+
+def _asked_for(word: str, rng: random.Random) -> str:
+    thing = f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+    return rng.choice((*REQUESTS, *EXPLAIN)).format(thing=thing, verb="is")
+
+
+@cache
+def _spoken_nonsense() -> tuple[str, ...]:
+    """The questions about made-up words that are recorded."""
+    rng = random.Random(0)
+    return tuple(_asked_for(made_up(rng), rng) for _ in range(500))
 
 
 def _small_talk(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
@@ -219,8 +256,7 @@ def spoken_lines(concepts: Sequence[Concept]) -> Iterator[str]:
         yield question(0, concept) if concept.number % 2 else name_reply(concept)
         if concept.number % 3 == 0:
             yield explanation(concept)
-    rng = random.Random(0)
-    yield from (_unknown(concepts, rng, []).said for _ in range(500))
+    yield from _spoken_nonsense()
 
 
 def held_out_requests(concepts: Sequence[Concept]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,7 @@ from ar_omni.training.reading import reading_targets
 from ar_omni.training.world.codes import Codes
 from ar_omni.training.world.dialogues import (
     Exchange,
+    aliases,
     caption,
     conversation,
     default_style,
@@ -183,7 +184,8 @@ def _draw(world: World, rng: random.Random, _: float) -> Conversation:
     index, style = trained_pair(world.concepts, rng)
     concept = world.concepts[index]
     asked = None if style == default_style(concept) and rng.random() < 0.4 else style
-    prompt = styled(rng.choice((concept.phrase, concept.phrase, concept.name)), asked)
+    called = (concept.phrase, concept.phrase, concept.name, *aliases().get(concept.name, ()))
+    prompt = styled(rng.choice(called), asked)
     return _turns([_text(prompt)], [world.picture(index, style)]), "draw"
 
 
