@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ar_omni.training.losses import perceptual_alignment_loss, weighted_ntp_loss, z_loss
+from ar_omni.training.noise import blotted, corrupted
 from ar_omni.training.preview import opening_states, pictures_at, preview_loss
 from ar_omni.training.reading import UNKNOWN
 from ar_omni.vocabulary import Vocabulary
@@ -154,29 +155,12 @@ class Objective(nn.Module):
         """What of the ids (B, T) is read, (B, T - 1): with a share of the codes that letters are told from
         exchanged for random ones, and of the codes of drawn pictures for others'."""
         ids, reading, weights = ids[:, :-1], reading[:, :-1], weights[:, 1:]
-        return self._blotted(self._corrupted(ids, reading), weights)
-
-    def _corrupted(self, ids: Tensor, reading: Tensor) -> Tensor:
-        if not self.options.corruption:
-            return ids
-        speech = self.vocabulary.speech
-        chosen = (reading != UNKNOWN) & (torch.rand(ids.shape, device=ids.device) < self.options.corruption)
-        return torch.where(chosen, torch.randint_like(ids, speech.start, speech.stop), ids)
-
-    def _blotted(self, ids: Tensor, weights: Tensor) -> Tensor:
-        is_image = self._is_image(ids)
-        if not self.options.blots or not is_image.any():
-            return ids
-        # each place looks back at where its picture began, to see whether it is drawn or shown
-        places = torch.arange(ids.shape[1], device=ids.device)
-        began = torch.where(ids == self.vocabulary.boi_id, places, 0).cummax(1).values
-        drawn = is_image & self._starts(ids, weights).gather(1, began)
-        # a share in [0, 4 * blots] of half of the rows, so that the mean is the one asked for
-        share = (torch.rand(len(ids), 1, device=ids.device) - 0.5).clamp(min=0) * 8 * self.options.blots
-        chosen = drawn & (torch.rand(ids.shape, device=ids.device) < share)
-        codes = ids[is_image]
-        drawn_from = torch.randint(len(codes), (int(chosen.sum()),), device=ids.device)
-        return ids.masked_scatter(chosen, codes[drawn_from])
+        if self.options.corruption:
+            ids = corrupted(ids, reading != UNKNOWN, self.options.corruption, self.vocabulary)
+        if self.options.blots:
+            starts = self._starts(ids, weights)
+            ids = blotted(ids, self._is_image(ids), starts, self.options.blots, self.vocabulary)
+        return ids
 
     def _mask(self, seen: Tensor, position_ids: Tensor | None) -> Tensor | None:
         """The causal mask for eager attention, which otherwise compares integers at each place of each layer:

@@ -1,4 +1,4 @@
-"""Blots: which codes of which pictures are replaced in what the model reads, and that targets stay."""
+"""Noise: which codes of which pictures are replaced in what the model reads, and that targets stay."""
 
 import pytest
 import torch
