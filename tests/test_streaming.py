@@ -14,7 +14,8 @@ from ar_omni.events import (
     TranscriptDelta,
     TurnEnd,
 )
-from ar_omni.streaming import CHUNKS, Assembler, collect
+from ar_omni.segments import CHUNKS
+from ar_omni.streaming import Assembler, collect
 
 
 @pytest.fixture
