@@ -201,3 +201,19 @@ def test_a_written_word_that_is_spoken_as_two_ends_where_the_second_does():
     assert written_word_ends(in_3d) == [300, 700, 900]
     merged = Utterance("in 3d style now", in_3d.samples, sounds, in_3d.ends)
     assert written_word_ends(merged) == [], "words that run together are not told apart"
+
+
+def test_few_drawings_have_another_style_than_the_words_say_and_none_a_held_out_one(world):
+    rng, told, other = random.Random(0), 0, 0
+    world.pictures[:] = np.arange(len(STYLES))[None, :, None]
+    for _ in range(2000):
+        messages, _ = world.conversation(rng, 0.5, {"draw": 1.0})
+        prompt = messages[0]["content"][0]["text"]
+        style = STYLES[messages[1]["content"][0]["codes"][0]]
+        asked = next((name for name in STYLES if f"in {name} style" in prompt), None)
+        name = prompt.split(" in ")[0].removeprefix("a ")
+        assert not is_held_out_pair(name, style)
+        if asked:
+            assert not is_held_out_pair(name, asked)
+            told, other = told + 1, other + (asked != style)
+    assert 0.03 < other / told < 0.1

@@ -141,7 +141,7 @@ def _show(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) ->
 def _restyle(concepts: Sequence[Concept], rng: random.Random, history: list[Exchange]) -> Exchange:
     """What was drawn last, in a style that the words name."""
     index, style = history[-1].drawn
-    style = rng.choice([other for other in _trained_styles(concepts[index]) if other != style])
+    style = rng.choice([other for other in trained_styles(concepts[index]) if other != style])
     said = rng.choice(RESTYLE).format(style=style)
     return Exchange(said, show_reply(concepts[index], style), "restyle", drawn=(index, style))
 
@@ -149,7 +149,7 @@ def _restyle(concepts: Sequence[Concept], rng: random.Random, history: list[Exch
 def _another(concepts: Sequence[Concept], rng: random.Random, history: list[Exchange]) -> Exchange:
     """What was drawn last, in its next style."""
     index, style = history[-1].drawn
-    styles = _trained_styles(concepts[index])
+    styles = trained_styles(concepts[index])
     style = styles[(styles.index(style) + 1) % len(styles)]
     return Exchange(rng.choice(ANOTHER), show_reply(concepts[index], style), "another", drawn=(index, style))
 
@@ -222,10 +222,11 @@ _FOLLOWING = ("restyle", "restyle", "another", "recall")
 
 def default_style(concept: Concept) -> str:
     """The style of a picture that nobody named a style for: the first that may be trained on."""
-    return _trained_styles(concept)[0]
+    return trained_styles(concept)[0]
 
 
-def _trained_styles(concept: Concept) -> list[str]:
+def trained_styles(concept: Concept) -> list[str]:
+    """The styles that a thing may be trained in, the first of which needs no words."""
     return [style for style in STYLES if not is_held_out_pair(concept.name, style)]
 
 

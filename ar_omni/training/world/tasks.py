@@ -22,6 +22,7 @@ from ar_omni.training.world.dialogues import (
     is_held_out_conversation,
     styled,
     trained_pair,
+    trained_styles,
 )
 from ar_omni.training.world.pictures import STYLES, Concept, load_concepts
 from ar_omni.training.world.splicing import Splicer
@@ -33,6 +34,9 @@ Conversation = tuple[list[dict], str]
 
 SHARES = {"speak": 0.26, "transcribe": 0.20, "draw": 0.24, "describe": 0.08, "chat": 0.22}
 """How often each task is drawn."""
+LAX = 0.1
+"""Share of the drawings whose style is another than the words say: where a thing was never seen in the style
+that is asked for, its name has to count for more."""
 OTHER_VOICES = 0.35
 """Share of what is written down that another voice says."""
 
@@ -184,6 +188,8 @@ def _draw(world: World, rng: random.Random, _: float) -> Conversation:
     index, style = trained_pair(world.concepts, rng)
     concept = world.concepts[index]
     asked = None if style == default_style(concept) and rng.random() < 0.4 else style
+    if asked and rng.random() < LAX:
+        asked = rng.choice(trained_styles(concept))
     called = (concept.phrase, concept.phrase, concept.name, *aliases().get(concept.name, ()))
     prompt = styled(rng.choice(called), asked)
     return _turns([_text(prompt)], [world.picture(index, style)]), "draw"
