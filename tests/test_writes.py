@@ -14,12 +14,14 @@ from tests.serving.conftest import KEY
 WATCHED = """
 import os, sys
 CHANGES = ("os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate")
+def tell(path):  # at once, so that threads do not mix their lines
+    os.write(2, f"wrote {os.path.abspath(os.fsdecode(path))}\\n".encode())
 def watch(event, args):
     if event == "open" and isinstance(args[0], (str, bytes)):
         if (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-            print("wrote", os.path.abspath(os.fsdecode(args[0])), file=sys.stderr)
+            tell(args[0])
     elif event in CHANGES:
-        print("wrote", os.path.abspath(os.fsdecode(args[0])), file=sys.stderr)
+        tell(args[0])
 sys.addaudithook(watch)
 from ar_omni.cli import main
 sys.exit(main())
