@@ -45,9 +45,10 @@ class Row(NamedTuple):
     @property
     def reach(self) -> int:
         """Ids up to the last one from which something is learned: what a model has to read of the row."""
-        learned = [index for index, weight in enumerate(self.weights) if weight > 0]
-        told = [index for index, target in enumerate(self.reading) if target != UNKNOWN]
-        return max((*learned[-1:], *told[-1:]), default=0) + 1
+        for place in reversed(range(len(self.weights))):
+            if self.weights[place] > 0 or (self.reading and self.reading[place] != UNKNOWN):
+                return place + 1
+        return 1
 
 
 class Objective(nn.Module):
