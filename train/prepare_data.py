@@ -1,4 +1,4 @@
-"""Makes nano's raw data: pictures of 1,576 things in three styles, and speech of five voices.
+"""Makes nano's raw data: pictures of 1,576 things in three styles, and speech of five voices and a crowd.
 
     python train/prepare_data.py --work-dir runs/nano
 
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ar_omni.training.world import dialogues, glosses, pictures, sentences, voices
+from ar_omni.training.world import crowd, dialogues, glosses, pictures, sentences, voices
 from ar_omni.training.world.codes import Codes
 
 SHARD = 50
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--sentences", type=int, default=6000, help="everyday sentences in the main voice")
     parser.add_argument("--examples", type=int, default=2000, help="sentences out of WordNet, likewise")
     parser.add_argument("--others", type=int, default=1200, help="everyday sentences in each other voice")
+    parser.add_argument("--crowd", type=int, default=3000, help="sentences of many speakers, of each kind")
     parser.add_argument("--long", type=int, default=400, help="sentences of about twenty words, main voice")
     parser.add_argument("--world", type=Path, help="folder of a codes.npz: what it holds is not spoken again")
     parser.add_argument("--workers", type=int, default=2)
@@ -54,7 +55,10 @@ def groups(args: argparse.Namespace, concepts: list[pictures.Concept]) -> dict[s
     for voice in voices.VOICES:
         if voice != voices.MAIN_VOICE:
             said[voice] = voice, list(itertools.islice(everyday, args.others))
-    said["dialogues"] = voices.MAIN_VOICE, list(dict.fromkeys(dialogues.spoken_lines(concepts)))
+    talk = list(dict.fromkeys(dialogues.spoken_lines(concepts)))
+    crowded = itertools.islice(sentences.sentences(seed=6), args.crowd)
+    said[crowd.CROWD] = crowd.CROWD, [*crowded, *examples[len(examples) - args.crowd :], *talk[::2]]
+    said["dialogues"] = voices.MAIN_VOICE, talk
     said["long"] = voices.MAIN_VOICE, list(itertools.islice(sentences.joined(seed=4), args.long))
     said["examples"] = voices.MAIN_VOICE, examples[: args.examples]
     return said
@@ -100,9 +104,9 @@ def speak_shard(voice: str, folder: Path, job: tuple[int, list[str]]) -> None:
 
 
 @cache
-def speaker(voice: str) -> voices.PiperSpeaker | voices.CommandSpeaker:
+def speaker(voice: str) -> voices.PiperSpeaker | voices.CommandSpeaker | crowd.Crowd:
     """This process's own voice."""
-    return voices.VOICES[voice]()
+    return crowd.SPEAKERS[voice]()
 
 
 if __name__ == "__main__":

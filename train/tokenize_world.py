@@ -19,7 +19,8 @@ from ar_omni.tokenizers import load_tokenizer
 from ar_omni.tokenizers.base import ImageTokenizer
 from ar_omni.training.precision import fast_float32
 from ar_omni.training.world.codes import Codes
-from ar_omni.training.world.voices import MAIN_VOICE, SAMPLE_RATE, VOICES, load_shard, written_word_ends
+from ar_omni.training.world.crowd import SPEAKERS
+from ar_omni.training.world.voices import MAIN_VOICE, SAMPLE_RATE, load_shard, written_word_ends
 
 
 def main() -> None:
@@ -33,7 +34,7 @@ def main() -> None:
     codes = Codes.load(args.world / "codes.npz") if args.world else Codes()
     speech, known = load_tokenizer(tokenizers / "speech_tokenizer"), codes.spoken()
     for path in tqdm(sorted((args.work_dir / "speech").glob("*/*.npz")), desc="speech", mininterval=5):
-        voice = path.parent.name if path.parent.name in VOICES else MAIN_VOICE
+        voice = path.parent.name if path.parent.name in SPEAKERS else MAIN_VOICE
         for item in load_shard(path):
             if (item.text.lower(), voice) in known:
                 continue

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from heapq import heapreplace
 from itertools import accumulate, pairwise
 
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from ar_omni.training.objective import Row, pack_rows
 
+Batch = dict[str, Tensor]
 Group = list[Row]
 POOL_STEPS = 8
 """Steps whose rows are drawn together, so that rows of like length can be put together."""
@@ -25,7 +27,7 @@ def batches(
     parts: int,
     pad_id: int,
     seed: int = 0,
-) -> Callable[[int, int], dict[str, Tensor]]:
+) -> Callable[[int, int], Batch]:
     """Makes the `batch_at(step, part)` that the training loop asks for, from rows that are drawn at random.
 
     Args:
@@ -48,7 +50,7 @@ def batches(
 
 def pooled(
     fill: Callable[[random.Random, int], list[Row]], parts: int, pad_id: int, seed: int = 0, packed: int = 0
-) -> Callable[[int, int], dict[str, Tensor]]:
+) -> Callable[[int, int], Batch]:
     """Makes `batch_at(step, part)` from pools of rows that serve `POOL_STEPS` steps each.
 
     The rows of a pool, or the groups of them that share one, are sorted by length and cut into batches of
@@ -72,10 +74,46 @@ def pooled(
         rng.shuffle(steps)
         return [batch for step in steps for batch in step]
 
-    def batch_at(step: int, part: int) -> dict[str, Tensor]:
+    def batch_at(step: int, part: int) -> Batch:
         return pack_rows(pool(step // POOL_STEPS)[step % POOL_STEPS * parts + part], pad_id)
 
     return batch_at
+
+
+def ahead(
+    batch_at: Callable[[int, int], Batch], steps: range, parts: range, workers: int = 0
+) -> Iterator[list[Batch]]:
+    """The batches of each step, one for each of `parts`.
+
+    Args:
+        batch_at: makes one, from the step and the part.
+        steps: one after the other.
+        parts: what this process computes of a step.
+        workers: forked processes that make batches in advance, for a device that is faster than what one
+            process makes; 0: each step's are made when it is asked for.
+    """
+    if not workers:
+        yield from ([batch_at(step, part) for part in parts] for step in steps)
+        return
+    pools = _Pools(batch_at, steps, parts)
+    for made in DataLoader(pools, batch_size=None, num_workers=workers, multiprocessing_context="fork"):
+        yield from made
+
+
+class _Pools(Dataset):
+    """Item i is the batches of all steps that the i-th pool serves: no two workers draw the same rows."""
+
+    def __init__(self, batch_at: Callable[[int, int], Batch], steps: range, parts: range) -> None:
+        self.batch_at, self.steps, self.parts = batch_at, steps, parts
+        self.first = steps.start // POOL_STEPS
+
+    def __len__(self) -> int:
+        return -(-self.steps.stop // POOL_STEPS) - self.first if self.steps else 0
+
+    def __getitem__(self, index: int) -> list[list[Batch]]:
+        start = (self.first + index) * POOL_STEPS
+        steps = range(max(start, self.steps.start), min(start + POOL_STEPS, self.steps.stop))
+        return [[self.batch_at(step, part) for part in self.parts] for step in steps]
 
 
 def _groups(rows: list[Row], length: int, least: int) -> list[Group]:

@@ -16,13 +16,13 @@ from tqdm import tqdm
 from ar_omni.errors import AROmniError
 from ar_omni.training.checkpoints import Checkpoints, trainable, training_state
 from ar_omni.training.context import group_size, reader, readers, spread
+from ar_omni.training.data import Batch, ahead
 from ar_omni.training.logs import Averages, Log, means
 from ar_omni.training.objective import Objective
 from ar_omni.training.optimization import AveragedWeights, LoopOptions, make_optimizers
 from ar_omni.training.precision import has_fast_bfloat16
 from ar_omni.training.zero import is_zero, set_up_zero, zero_backward
 
-Batch = dict[str, Tensor]
 OnSave = Callable[[nn.Module, Mapping[str, Tensor] | None, int], None]
 """Called on the main process with the model, its whole state dict where the model's own holds only a part of
 it (else None), and the step."""
@@ -74,7 +74,8 @@ def train(
     if options.activation_checkpointing:
         objective.model.gradient_checkpointing_enable({"use_reentrant": False})
     if options.compile:
-        objective.model.set_attn_implementation("eager")  # what the compiler fuses best
+        if accelerator.device.type == "cpu":
+            objective.model.set_attn_implementation("eager")  # what the compiler fuses best there
         objective.model.model.compile(dynamic=True)
     if is_zero(accelerator):
         set_up_zero(accelerator, options)
@@ -93,14 +94,15 @@ def train(
         disable=not accelerator.is_main_process,
     )
     averages, log = Averages(), None
-    for step in bar:
+    first = reader(accelerator) * options.accumulation
+    parts = range(first, first + options.accumulation)
+    made = ahead(batch_at, range(start, options.steps), parts, options.workers)
+    for step, batches in zip(bar, made, strict=True):
         wrapped.train()
         _seed(seed, step, accelerator)
         rate = options.learning_rate * options.rate(step)
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = rate
-        first = reader(accelerator) * options.accumulation
-        batches = [batch_at(step, first + part) for part in range(options.accumulation)]
         sums = _backward(wrapped, objective, batches, accelerator)
         norm = accelerator.clip_grad_norm_(wrapped.parameters(), options.clip)
         _check_finite(step, sums["ntp"], norm, checkpoints)

@@ -41,6 +41,8 @@ class LoopOptions:
     keep: int = 2
     """Checkpoints to keep, the newest ones."""
     tensorboard: bool = False
+    workers: int = 0
+    """Processes that make batches in advance; 0: the loop makes each itself, fast enough beside a CPU."""
 
     def __post_init__(self) -> None:
         if self.schedule not in SCHEDULES:

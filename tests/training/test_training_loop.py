@@ -103,6 +103,11 @@ def test_a_killed_run_of_packed_rows_ends_with_the_same_weights(run, vocabulary)
     _same(run(name="whole", batch_at=batch_at()), run(5, STEPS, name="resumed", batch_at=batch_at()))
 
 
+def test_batches_made_in_advance_are_those_of_their_step(run):
+    options = {"accumulation": 2, "parts": 2}
+    _same(run(name="in turn", **options), run(5, STEPS, name="in advance", workers=2, **options))
+
+
 def test_gradients_are_clipped_before_the_step(run, make_model):
     """AdamW's steps do not depend on the scale of gradients, unless they fall below its epsilon."""
     options = {"steps": 2, "weight_decay": 0.0}

@@ -14,7 +14,7 @@ class Codes:
 
     Attributes:
         texts: what is said, in lower case.
-        voices: keys of `ar_omni.training.world.voices.VOICES`.
+        voices: keys of `ar_omni.training.world.crowd.SPEAKERS`.
         speech: int16 codes of each utterance.
         word_ends: the code after each word; empty where words run together or the voice does not tell.
         pictures: int16 (concepts, styles, codes).

@@ -34,11 +34,11 @@ Conversation = tuple[list[dict], str]
 
 SHARES = {"speak": 0.26, "transcribe": 0.20, "draw": 0.24, "describe": 0.08, "chat": 0.22}
 """How often each task is drawn."""
-LAX = 0.1
+LAX = 0.2
 """Share of the drawings whose style is another than the words say: where a thing was never seen in the style
 that is asked for, its name has to count for more."""
-OTHER_VOICES = 0.35
-"""Share of what is written down that another voice says."""
+OTHER_VOICES = 0.5
+"""Share of what is written down that another voice says, and of the requests that one has said."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,20 @@ class World:
 
     def picture(self, index: int, style: str) -> dict:
         return {"type": "image", "codes": self.pictures[index, STYLES.index(style)].tolist()}
+
+    def request(self, text: str, rng: random.Random) -> list[dict]:
+        """The part in which a user says `text`: another voice's, or one like a reply's."""
+        known = self._said_by_others.get(text)
+        if known and rng.random() < OTHER_VOICES:
+            return [{"type": "audio", "codes": rng.choice(known).tolist()}]
+        return self.audio(text, rng)
+
+    @cached_property
+    def _said_by_others(self) -> dict[str, list[np.ndarray]]:
+        said: dict[str, list[np.ndarray]] = {}
+        for text, codes in self.others:
+            said.setdefault(text, []).append(codes)
+        return said
 
     def audio(self, text: str, rng: random.Random) -> list[dict]:
         """The part that says `text`: recorded, or spliced; none at all if a word of it was never said."""
@@ -210,7 +224,7 @@ def _chat(world: World, rng: random.Random, _: float) -> Conversation:
 def _messages(world: World, rng: random.Random, exchange: Exchange) -> list[dict]:
     """An exchange as it is learned: mostly spoken, and the reply in text, often in speech, and a picture."""
     said, reply = [_text(exchange.said)], [_text(exchange.answer)]
-    if rng.random() < 0.6 and (audio := world.audio(exchange.said, rng)):
+    if rng.random() < 0.6 and (audio := world.request(exchange.said, rng)):
         said = [worn(part, rng) for part in audio]
         reply.insert(0, {"type": "transcript", "text": exchange.said})
     if rng.random() < 0.7:

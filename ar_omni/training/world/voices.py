@@ -139,17 +139,23 @@ class CommandSpeaker:
         return Utterance(text, _samples(audio, rate), (), np.zeros(0, dtype=np.int64))
 
 
-def _flite(voice: str) -> CommandSpeaker:
+def flite(voice: str) -> CommandSpeaker:
+    """A voice of Debian's `flite`: slt, rms, awb, kal16."""
     return CommandSpeaker("flite", "-voice", voice, "-t", "{text}", "-o", "{file}")
+
+
+def espeak(voice: str) -> CommandSpeaker:
+    """A voice of Debian's `espeak-ng`, such as en-us, or en-gb+f2."""
+    return CommandSpeaker("espeak-ng", "-v", voice, "-w", "{file}", "{text}")
 
 
 MAIN_VOICE = "joe"
 VOICES: dict[str, Callable[[], PiperSpeaker | CommandSpeaker]] = {
     MAIN_VOICE: PiperSpeaker,
-    "slt": lambda: _flite("slt"),
-    "rms": lambda: _flite("rms"),
-    "awb": lambda: _flite("awb"),
-    "espeak": lambda: CommandSpeaker("espeak-ng", "-v", "en-us", "-w", "{file}", "{text}"),
+    "slt": lambda: flite("slt"),
+    "rms": lambda: flite("rms"),
+    "awb": lambda: flite("awb"),
+    "espeak": lambda: espeak("en-us"),
 }
 """Name -> how to get it. Only the main voice is spoken by nano; it hears all of them."""
 
