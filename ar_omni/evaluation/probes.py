@@ -126,7 +126,9 @@ def _fit(omni: AROmni, task: str, talks: Sequence[Talk]) -> dict[str, float]:
     rows.sort(key=lambda row: len(row.ids))
     sums: dict[str, float] = {}
     for some in _batches(rows):
-        for key, value in objective(**pad_rows(some, processor.vocabulary.pad_id)).items():
+        batch = pad_rows(some, processor.vocabulary.pad_id)
+        batch = {key: value.to(omni.model.device) for key, value in batch.items()}
+        for key, value in objective(**batch).items():
             sums[key] = sums.get(key, 0.0) + float(value)
     found = means(sums)
     return {f"{task} loss": found["ntp"], f"{task} accuracy": 100 * found["accuracy"]}
