@@ -17,6 +17,7 @@ from torch.distributed import checkpoint as distributed_checkpoint
 from torch.distributed.checkpoint.api import CheckpointException
 
 from ar_omni.errors import AROmniError, CheckpointError
+from ar_omni.training.muon import StackedMuon
 from ar_omni.training.optimization import AveragedWeights
 from ar_omni.training.zero import is_zero, load_zero, save_zero
 
@@ -116,7 +117,7 @@ def training_state(
     return state
 
 
-MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), torch.optim.Muon: ("momentum_buffer",)}
+MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), StackedMuon: ("momentum_buffer",)}
 """What each optimizer remembers of a parameter, in its shape."""
 
 

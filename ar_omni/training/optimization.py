@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ar_omni.errors import InputError
+from ar_omni.training.muon import StackedMuon
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _muon(module: nn.Module, options: LoopOptions) -> list[torch.optim.Optimizer
         for name, value in module.named_parameters()
         if value.requires_grad and value.ndim == 2 and ".layers." in name
     ]
-    muon = torch.optim.Muon(
+    muon = StackedMuon(
         matrices, options.learning_rate, options.weight_decay, adjust_lr_fn="match_rms_adamw"
     )
     return [muon, *_adamw(module, options, matrices)]
