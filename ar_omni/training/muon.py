@@ -1,4 +1,4 @@
-"""Muon with all matrices of a shape orthogonalised together: a few large products in place of many small ones."""
+"""Muon with all matrices of a shape orthogonalised together: few large products in place of many small ones."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from torch.distributed.tensor import DTensor
 
 
 class StackedMuon(torch.optim.Muon):
-    """Takes the steps of `torch.optim.Muon` (Jordan et al. 2024; "match_rms_adamw" after Liu et al. 2025), with
-    the same arguments and state, in a tenth of the kernels for a decoder whose layers are alike.
+    """Takes the steps of `torch.optim.Muon` (Jordan et al. 2024; "match_rms_adamw" after Liu et al. 2025),
+    with the same arguments and state, and starts far fewer kernels for a decoder whose layers are alike.
 
     A CPU, where a kernel costs nothing to start, and matrices that processes share take them one by one.
     """
@@ -43,7 +43,9 @@ def _step(group: dict, matrices: list[Tensor], gradients: list[Tensor], momenta:
     updates = torch._foreach_lerp(gradients, momenta, group["momentum"]) if group["nesterov"] else momenta
     rate = group["lr"]
     scale = torch.optim._muon._adjust_lr(rate, group["adjust_lr_fn"], matrices[0].shape)
-    directions = orthogonalised(torch.stack(updates), group["ns_coefficients"], group["ns_steps"], group["eps"])
+    directions = orthogonalised(
+        torch.stack(updates), group["ns_coefficients"], group["ns_steps"], group["eps"]
+    )
     torch._foreach_mul_(matrices, 1 - rate * group["weight_decay"])
     torch._foreach_add_(matrices, directions.to(matrices[0].dtype).unbind(), alpha=-scale)
 
@@ -51,7 +53,7 @@ def _step(group: dict, matrices: list[Tensor], gradients: list[Tensor], momenta:
 def orthogonalised(
     stacked: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float
 ) -> Tensor:
-    """Matrices (N, A, B) -> about the nearest matrices with singular values near 1, by Newton-Schulz iterations
+    """Matrices (N, A, B) -> about the nearest ones with singular values near 1, by Newton-Schulz iterations
     in bfloat16."""
     tall = stacked.shape[1] > stacked.shape[2]
     wide = (stacked.mT if tall else stacked).bfloat16()

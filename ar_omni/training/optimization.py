@@ -102,9 +102,7 @@ def _muon(module: nn.Module, options: LoopOptions) -> list[torch.optim.Optimizer
         for name, value in module.named_parameters()
         if value.requires_grad and value.ndim == 2 and ".layers." in name
     ]
-    muon = StackedMuon(
-        matrices, options.learning_rate, options.weight_decay, adjust_lr_fn="match_rms_adamw"
-    )
+    muon = StackedMuon(matrices, options.learning_rate, options.weight_decay, adjust_lr_fn="match_rms_adamw")
     return [muon, *_adamw(module, options, matrices)]
 
 
