@@ -1,4 +1,4 @@
-"""Muon with all matrices of a shape orthogonalised together: few large products in place of many small ones."""
+"""Muon with all matrices of a shape orthogonalised together: few large products, not many small ones."""
 
 from __future__ import annotations
 

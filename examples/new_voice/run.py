@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from pitch import median_pitch
+from timbre import nearer, timbre
 from tqdm import tqdm
 
 from ar_omni import AROmni, Audio
@@ -46,13 +46,14 @@ def main() -> None:
     omni = AROmni.from_pretrained(args.model)
     texts = list(islice(sentences(seed=1, held_out=True), args.sentences))
     old = measure(omni, texts)
-    new_pitch = pitch_of([Audio.load(path) for path in sorted(args.work_dir.glob("clips/*.wav"))[:50]])
-    print("before:", json.dumps(summary(old, old, new_pitch)))
+    clips = sorted(args.work_dir.glob("clips/*.wav"))[:50]
+    new = np.array([timbre(Audio.load(path)) for path in clips])
+    print("before:", json.dumps(summary(old, old, new)))
     changes = [f"data.voice.shards={shards}/*.parquet", f"loop.steps={args.steps}"]
     changes += [f"model={args.model}"] if args.model else []
     call("lora.py", "--recipe", HERE / "recipe.yaml", "--work-dir", args.work_dir, "--set", *changes)
     omni.adapters.load(args.work_dir / "adapter")
-    print("after:", json.dumps(summary(measure(omni, texts), old, new_pitch)))
+    print("after:", json.dumps(summary(measure(omni, texts), old, new)))
 
 
 def record(folder: Path, voice: str, minutes: float) -> Path:
@@ -82,29 +83,25 @@ def record(folder: Path, voice: str, minutes: float) -> Path:
 
 
 def measure(omni: AROmni, texts: list[str]) -> dict[str, np.ndarray]:
-    """What the model's reading of each text is like: pitch in Hz, wrong words, words."""
-    hear, rows = Recogniser(), []
+    """What the model's reading of each text is like: its timbre, wrong words, words."""
+    hear, readings, counts = Recogniser(), [], []
     for text in tqdm(texts, desc="measure"):
         audio = omni.speak(text, seed=0)
-        heard = hear(audio) if audio.duration else ""
-        rows.append((median_pitch(audio), *word_errors(text, heard)))
-    return dict(zip(("pitch", "errors", "words"), np.array(rows, dtype=float).T, strict=True))
+        readings.append(timbre(audio))
+        counts.append(word_errors(text, hear(audio) if audio.duration else ""))
+    errors, words = np.array(counts).T
+    return {"timbre": np.array(readings), "errors": errors, "words": words}
 
 
-def summary(found: dict[str, np.ndarray], old: dict[str, np.ndarray], new_pitch: float) -> dict[str, float]:
-    """Word error rate, median pitch, and the share of readings nearer to the new voice than to the old."""
-    middle = np.sqrt(new_pitch * np.nanmedian(old["pitch"]))
-    nearer = np.where(new_pitch > middle, found["pitch"] > middle, found["pitch"] < middle)
+def summary(found: dict[str, np.ndarray], old: dict[str, np.ndarray], new: np.ndarray) -> dict[str, float]:
+    """Word error rate, and the shares of readings, and of recordings of the new voice that the comparison did
+    not begin with, that sound more like the new voice than like the old."""
+    known, others = new[::2], new[1::2]
     return {
         "WER": round(float(found["errors"].sum() / found["words"].sum()), 3),
-        "pitch": round(float(np.nanmedian(found["pitch"])), 1),
-        "pitch of the new voice": round(new_pitch, 1),
-        "like the new voice": round(float(nearer.mean()), 3),
+        "like the new voice": round(nearer(found["timbre"], old["timbre"], known), 3),
+        "recordings like the new voice": round(nearer(others, old["timbre"], known), 3),
     }
-
-
-def pitch_of(clips: list[Audio]) -> float:
-    return float(np.nanmedian([median_pitch(clip) for clip in clips]))
 
 
 def call(script: str, *arguments: object) -> None:
