@@ -1,6 +1,9 @@
 """Trains nano's speech codec on the prepared speech of all voices and saves it.
 
-python train/speech_tokenizer.py --work-dir runs/nano --steps 5000
+    python train/speech_tokenizer.py --work-dir runs/nano --steps 5000
+
+With `--decoder --init ar_omni/assets/nano/speech_tokenizer` the decoder of a trained codec learns to sound
+like recordings; codes stay what they are.
 """
 
 from __future__ import annotations
@@ -15,7 +18,12 @@ import torch
 from ar_omni.tokenizers.speech import NanoSpeechTokenizer
 from ar_omni.tokenizers.speech_network import SpeechTokenizerConfig
 from ar_omni.training.precision import fast_float32
-from ar_omni.training.speech_tokenizer import SpeechTokenizerTrainer, phoneme_inventory, phoneme_labels
+from ar_omni.training.speech_tokenizer import (
+    SpeechDecoderTrainer,
+    SpeechTokenizerTrainer,
+    phoneme_inventory,
+    phoneme_labels,
+)
 from ar_omni.training.tokenizer_loop import Budget, fit
 from ar_omni.training.world.voices import MAIN_VOICE, VOICES, load_shard
 
@@ -25,9 +33,16 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
     parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--init", type=Path, help="a trained codec to go on from")
+    parser.add_argument(
+        "--decoder", action="store_true", help="train the decoder of --init, and nothing else"
+    )
+    parser.add_argument("--shards", type=int, help="at most so many files of each folder of speech")
+    parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--batch-size", type=int, default=12)
     parser.add_argument("--codes", type=int, default=40, help="length of a training crop, in codes")
     args = parser.parse_args()
+    if args.decoder and not args.init:
+        parser.error("expected --init beside --decoder: the codec whose decoder is to be trained")
     torch.manual_seed(0)
     fast_float32()
     config = SpeechTokenizerConfig()
@@ -35,23 +50,26 @@ def main() -> None:
     utterances = [
         item
         for folder in folders
-        for path in sorted((args.work_dir / "speech" / folder).glob("*.npz"))
+        for path in sorted((args.work_dir / "speech" / folder).glob("*.npz"))[: args.shards]
         for item in load_shard(path)
     ]
     inventory = stored_inventory(args.work_dir / "phonemes.json", utterances)
     samples, labels = recordings(utterances, inventory, config.hop_length, args.codes)
-    trainer = SpeechTokenizerTrainer(config, len(inventory) + 1)
-    if args.init:
-        trainer.go_on_from(NanoSpeechTokenizer.load(args.init).network)
+    trained = NanoSpeechTokenizer.load(args.init).network if args.init else None
+    if args.decoder:
+        trainer = SpeechDecoderTrainer(trained)
+    else:
+        trainer = SpeechTokenizerTrainer(config, len(inventory) + 1, trained)
 
     def losses(step: int) -> dict[str, torch.Tensor]:
-        starts = torch.randint(len(labels) - args.codes, (args.batch_size,))
+        starts = torch.randint(len(labels) - args.codes, (args.batch_size,)).tolist()
         hop = config.hop_length
-        crops = torch.stack([samples[start * hop : (start + args.codes) * hop] for start in starts.tolist()])
-        targets = torch.stack([labels[start : start + args.codes] for start in starts.tolist()])
+        crops = torch.stack([samples[start * hop : (start + args.codes) * hop] for start in starts])
+        targets = torch.stack([labels[start : start + args.codes] for start in starts])
         return trainer.losses(crops.float() / 32768, targets)
 
-    fit(trainer, losses, Budget(args.steps), args.work_dir / "speech_tokenizer.pt")
+    budget = Budget(args.steps, args.learning_rate)
+    fit(trainer, losses, budget, args.work_dir / f"speech_{'decoder' if args.decoder else 'tokenizer'}.pt")
     NanoSpeechTokenizer(config, trainer.network).save(args.work_dir / "speech_tokenizer")
 
 

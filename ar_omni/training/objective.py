@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -111,8 +111,7 @@ class Objective(nn.Module):
         told = self._told(hidden, reading)
         starts = self._starts(seen, weights)
         foreseen = self._foreseen(hidden, input_ids, starts)
-        learned = weights > 0
-        hidden, targets, weights = hidden[learned], targets[learned], weights[learned]
+        hidden, targets, weights = _where(weights > 0, hidden, targets, weights)
         logits = self.model.lm_head(hidden)
         is_image = self._is_image(targets)
         sums = {
@@ -128,10 +127,9 @@ class Objective(nn.Module):
             "pictures": starts.sum().float(),
         }
         if self.options.perceptual:
-            projected = self.model.image_projector(hidden[is_image])
-            sums["perceptual"] = perceptual_alignment_loss(
-                projected, self.image_embedding[targets[is_image] - self.vocabulary.image.start]
-            )
+            pictured, codes = _where(is_image, hidden, targets - self.vocabulary.image.start)
+            projected = self.model.image_projector(pictured)
+            sums["perceptual"] = perceptual_alignment_loss(projected, self.image_embedding[codes])
         if self.options.z:
             sums["z"] = z_loss(logits, weights)
         return sums
@@ -181,8 +179,8 @@ class Objective(nn.Module):
         """Sum of the cross-entropies of the letters that the reader tells."""
         if not self.options.reading:
             return hidden.new_zeros(())
-        known = targets != UNKNOWN
-        return functional.cross_entropy(self.reader(hidden[known]), targets[known], reduction="sum")
+        hidden, targets = _where(targets != UNKNOWN, hidden, targets)
+        return functional.cross_entropy(self.reader(hidden), targets, reduction="sum")
 
     def _starts(self, seen: Tensor, weights: Tensor) -> Tensor:
         """Where a picture begins that is learned, bool (B, T - 1)."""
@@ -207,6 +205,12 @@ class Objective(nn.Module):
         loss = loss + self.options.preview * sums["preview"] / counts["pictures"].clamp(min=1)
         loss = loss + self.options.reading * sums["reading"] / counts["spoken"].clamp(min=1)
         return loss + self.options.perceptual * sums["perceptual"] / counts["images"].clamp(min=1)
+
+
+def _where(chosen: Tensor, *values: Tensor) -> Iterator[Tensor]:
+    """Each of `values` (*S, ...) at the places that are `chosen`, bool (*S): a GPU is asked once how many."""
+    places = chosen.flatten().nonzero()[:, 0]
+    return (value.flatten(0, chosen.ndim - 1).index_select(0, places) for value in values)
 
 
 def pad_rows(rows: Sequence[Row], pad_id: int) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ar_omni.tokenizers.speech_network import SpeechCodec, SpeechTokenizerConfig
+from ar_omni.training.adversary import Adversary
 from ar_omni.training.codebook import CodebookLearner
 from ar_omni.training.world.voices import Utterance
 
@@ -58,7 +59,9 @@ class SpeechTokenizerTrainer(nn.Module):
     differ little in energy, and the decoder model finds them easier to read and to predict.
     """
 
-    def __init__(self, config: SpeechTokenizerConfig, num_phonemes: int) -> None:
+    def __init__(
+        self, config: SpeechTokenizerConfig, num_phonemes: int, trained: SpeechCodec | None = None
+    ) -> None:
         super().__init__()
         self.network = SpeechCodec(config)
         self.network.encoder.mel_filters.copy_(mel_filters(config.mels, config.window, config.sample_rate))
@@ -67,12 +70,10 @@ class SpeechTokenizerTrainer(nn.Module):
             nn.Conv1d(config.code_dim, 128, 3, padding=1), nn.GELU(), nn.Conv1d(128, num_phonemes, 1)
         )
         self.spectral = SpectralLoss(config.sample_rate)
-
-    def go_on_from(self, network: SpeechCodec) -> None:
-        """Starts with the weights and codes of a trained codec."""
-        self.network.load_state_dict(network.state_dict())
-        self.codebook.counts.fill_(1.0)
-        self.codebook.sums.copy_(self.network.quantizer.codebook)
+        if trained:
+            self.network.load_state_dict(trained.state_dict())
+            self.codebook.counts.fill_(1.0)
+            self.codebook.sums.copy_(self.network.quantizer.codebook)
 
     def losses(self, samples: Tensor, phonemes: Tensor) -> dict[str, Tensor]:
         """Weighted terms for samples (B, T * hop_length) and each code's phoneme, int64 (B, T)."""
@@ -84,6 +85,27 @@ class SpeechTokenizerTrainer(nn.Module):
             "phonemes": 0.2 * functional.cross_entropy(heard, phonemes, ignore_index=UNKNOWN),
             "commitment": 0.25 * commitment,
         }
+
+
+class SpeechDecoderTrainer(nn.Module):
+    """A trained codec whose decoder learns to sound like recordings; encoder and codes stay as they are, and
+    so does whatever was tokenized with them."""
+
+    def __init__(self, network: SpeechCodec) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False)
+        network.decoder.requires_grad_(True)
+        self.adversary = Adversary()
+        self.spectral = SpectralLoss(network.encoder.config.sample_rate)
+
+    def losses(self, samples: Tensor, _phonemes: Tensor | None = None) -> dict[str, Tensor]:
+        """Weighted terms for samples (B, T * hop_length)."""
+        with torch.no_grad():
+            codes = self.network.quantizer.encode(self.network.encoder(samples))
+        restored = self.network.decoder(self.network.quantizer.lookup(codes))
+        found = self.adversary.losses(restored, samples)
+        found |= {"spectral": 15 * self.spectral(restored, samples), "matching": 2 * found["matching"]}
+        return found
 
 
 def phoneme_labels(utterance: Utterance, inventory: dict[str, int], hop_length: int) -> np.ndarray:
