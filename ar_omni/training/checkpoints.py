@@ -106,19 +106,27 @@ def training_state(
     for optimizer in optimizers if parameters else ():
         for parameter in (value for group in optimizer.param_groups for value in group["params"]):
             moments, name = optimizer.state[parameter], names[parameter]
-            for key in MOMENTS[type(optimizer)]:
+            for key, first in MOMENTS[type(optimizer)].items():
                 if key not in moments:
-                    moments[key] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+                    moments[key] = first(parameter)
                 state[f"optimizer/{name}/{key}"] = moments[key]
-            if isinstance(optimizer, torch.optim.AdamW):
-                moments.setdefault("step", torch.zeros((), device=parameter.device))
-                state[f"optimizer/{name}/step"] = moments["step"]
             state[f"weights/{name}"] = parameter.detach()
     return state
 
 
-MOMENTS = {torch.optim.AdamW: ("exp_avg", "exp_avg_sq"), StackedMuon: ("momentum_buffer",)}
-"""What each optimizer remembers of a parameter, in its shape."""
+def _zeros(parameter: Tensor) -> Tensor:
+    return torch.zeros_like(parameter, memory_format=torch.preserve_format)
+
+
+def _zero(parameter: Tensor) -> Tensor:
+    return torch.zeros((), device=parameter.device)
+
+
+MOMENTS = {
+    torch.optim.AdamW: {"exp_avg": _zeros, "exp_avg_sq": _zeros, "step": _zero},
+    StackedMuon: {"momentum_buffer": _zeros},
+}
+"""What each optimizer remembers of a parameter, and what it begins with."""
 
 
 def trainable(module: nn.Module) -> dict[str, Tensor]:
