@@ -25,7 +25,7 @@ from ar_omni.training.speech_tokenizer import (
     phoneme_labels,
 )
 from ar_omni.training.tokenizer_loop import Budget, fit
-from ar_omni.training.world.voices import MAIN_VOICE, VOICES, load_shard
+from ar_omni.training.world.voices import load_shard
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--decoder", action="store_true", help="train the decoder of --init, and nothing else"
     )
-    parser.add_argument("--shards", type=int, help="at most so many files of each folder of speech")
+    parser.add_argument("--shards", type=int, default=40, help="of each folder of speech, at most")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--batch-size", type=int, default=12)
     parser.add_argument("--codes", type=int, default=40, help="length of a training crop, in codes")
@@ -46,11 +46,10 @@ def main() -> None:
     torch.manual_seed(0)
     fast_float32()
     config = SpeechTokenizerConfig()
-    folders = ("sentences", *(name for name in VOICES if name != MAIN_VOICE))
     utterances = [
         item
-        for folder in folders
-        for path in sorted((args.work_dir / "speech" / folder).glob("*.npz"))[: args.shards]
+        for folder in sorted((args.work_dir / "speech").iterdir())
+        for path in sorted(folder.glob("*.npz"))[: args.shards]
         for item in load_shard(path)
     ]
     inventory = stored_inventory(args.work_dir / "phonemes.json", utterances)
