@@ -55,11 +55,11 @@ def test_the_codes_stay_while_the_decoder_learns(samples):
     codec.encoder.mel_filters.copy_(mel_filters(CONFIG.mels, CONFIG.window, CONFIG.sample_rate))
     trainer = SpeechDecoderTrainer(codec)
     codes, before = codec.quantizer.encode(codec.encoder(samples)), trainer.losses(samples)["spectral"]
-    optimizer = torch.optim.Adam(trainer.parameters(), 1e-3)
-    for _ in range(8):
+    optimizer = torch.optim.Adam(trainer.parameters(), 3e-3)
+    for _ in range(10):
         optimizer.zero_grad()
         terms = trainer.losses(samples)
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
     assert torch.equal(codec.quantizer.encode(codec.encoder(samples)), codes)
-    assert terms["spectral"] < 0.9 * before
+    assert terms["spectral"] < 0.9 * before.detach()
