@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument(
         "--decoder", action="store_true", help="train the decoder of --init, and nothing else"
     )
-    parser.add_argument("--shards", type=int, default=40, help="of each folder of speech, at most")
+    parser.add_argument("--shards", type=int, default=120, help="of each folder of speech, at most")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--batch-size", type=int, default=12)
     parser.add_argument("--codes", type=int, default=40, help="length of a training crop, in codes")

@@ -22,23 +22,50 @@ Features = list[Tensor]
 """What each layer of a discriminator made of the samples; the last one is the score: above 0 is recorded."""
 
 
-class _Discriminator(nn.Module):
-    """A stack of two-dimensional convolutions over whatever picture of the samples it makes."""
+class Periods(nn.Module):
+    """Every `period`-th sample below the last: (B, N) -> (B, 1, N / period, period)."""
 
-    def __init__(self, channels: int, kernel: tuple[int, int], stride: tuple[int, int]) -> None:
+    def __init__(self, period: int) -> None:
         super().__init__()
-        padding = (kernel[0] // 2, kernel[1] // 2)
+        self.period = period
+
+    def forward(self, samples: Tensor) -> Tensor:
+        padded = functional.pad(samples, (0, -samples.shape[-1] % self.period))
+        return padded.unflatten(-1, (-1, self.period))[:, None]
+
+
+class Spectrum(nn.Module):
+    """Real and imaginary parts over windows of `window` samples: (B, N) -> (B, 2, window / 2 + 1, frames)."""
+
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self.register_buffer("hann", torch.hann_window(window), persistent=False)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        window = len(self.hann)
+        spectrum = torch.stft(
+            samples.float(), window, window // 4, window=self.hann, normalized=True, return_complex=True
+        )
+        return torch.view_as_real(spectrum).permute(0, 3, 1, 2)
+
+
+class Discriminator(nn.Module):
+    """Two-dimensional convolutions over a picture of the samples.
+
+    Args:
+        picture: samples (B, N) -> (B, channels, rows, columns).
+        channels: of the picture.
+        kernel: (rows, columns) of all convolutions but the last; rows are thinned out by three each time.
+    """
+
+    def __init__(self, picture: nn.Module, channels: int, kernel: tuple[int, int]) -> None:
+        super().__init__()
+        self.picture = picture
         ins = (channels, *WIDTHS[:-1])
         self.layers = nn.ModuleList(
-            weight_norm(nn.Conv2d(before, after, kernel, stride, padding))
-            for before, after in zip(ins, WIDTHS, strict=True)
+            _convolution(*widths, kernel, 3) for widths in zip(ins, WIDTHS, strict=True)
         )
-        last = (3, 1) if kernel[1] == 1 else (3, 3)
-        self.score = weight_norm(nn.Conv2d(WIDTHS[-1], 1, last, padding=(1, last[1] // 2)))
-
-    def picture(self, samples: Tensor) -> Tensor:
-        """(B, N) -> (B, channels, rows, columns)."""
-        raise NotImplementedError
+        self.score = _convolution(WIDTHS[-1], 1, (3, min(3, kernel[1])), 1)
 
     def forward(self, samples: Tensor) -> Features:
         x, features = self.picture(samples), []
@@ -48,31 +75,9 @@ class _Discriminator(nn.Module):
         return [*features, self.score(x)]
 
 
-class PeriodDiscriminator(_Discriminator):
-    """Sees every `period`-th sample side by side: what repeats, and what does not."""
-
-    def __init__(self, period: int) -> None:
-        super().__init__(1, (5, 1), (3, 1))
-        self.period = period
-
-    def picture(self, samples: Tensor) -> Tensor:
-        padded = functional.pad(samples, (0, -samples.shape[-1] % self.period))
-        return padded.unflatten(-1, (-1, self.period))[:, None]
-
-
-class SpectrumDiscriminator(_Discriminator):
-    """Sees real and imaginary parts of a spectrum with windows of `window` samples."""
-
-    def __init__(self, window: int) -> None:
-        super().__init__(2, (7, 3), (3, 1))
-        self.register_buffer("hann", torch.hann_window(window), persistent=False)
-
-    def picture(self, samples: Tensor) -> Tensor:
-        window = len(self.hann)
-        spectrum = torch.stft(
-            samples.float(), window, window // 4, window=self.hann, normalized=True, return_complex=True
-        )
-        return torch.view_as_real(spectrum).permute(0, 3, 1, 2)
+def _convolution(before: int, after: int, kernel: tuple[int, int], thinning: int) -> nn.Module:
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    return weight_norm(nn.Conv2d(before, after, kernel, (thinning, 1), padding))
 
 
 class Adversary(nn.Module):
@@ -80,9 +85,9 @@ class Adversary(nn.Module):
 
     def __init__(self, periods: Sequence[int] = PERIODS, windows: Sequence[int] = WINDOWS) -> None:
         super().__init__()
-        self.discriminators = nn.ModuleList(
-            [*map(PeriodDiscriminator, periods), *map(SpectrumDiscriminator, windows)]
-        )
+        over_periods = (Discriminator(Periods(period), 1, (5, 1)) for period in periods)
+        over_spectra = (Discriminator(Spectrum(window), 2, (7, 3)) for window in windows)
+        self.discriminators = nn.ModuleList([*over_periods, *over_spectra])
 
     def forward(self, samples: Tensor) -> list[Features]:
         return [discriminator(samples) for discriminator in self.discriminators]

@@ -12,6 +12,7 @@ from itertools import accumulate, pairwise
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from ar_omni.errors import AROmniError
 from ar_omni.training.objective import Row, pack_rows
 
 Batch = dict[str, Tensor]
@@ -91,12 +92,17 @@ def ahead(
         parts: what this process computes of a step.
         workers: forked processes that make batches in advance, for a device that is faster than what one
             process makes; 0: each step's are made when it is asked for.
+
+    Raises:
+        AROmniError: what `batch_at` raised, in a worker, too.
     """
     if not workers:
         yield from ([batch_at(step, part) for part in parts] for step in steps)
         return
     pools = _Pools(batch_at, steps, parts)
     for made in DataLoader(pools, batch_size=None, num_workers=workers, multiprocessing_context="fork"):
+        if isinstance(made, AROmniError):
+            raise made
         yield from made
 
 
@@ -110,10 +116,14 @@ class _Pools(Dataset):
     def __len__(self) -> int:
         return -(-self.steps.stop // POOL_STEPS) - self.first if self.steps else 0
 
-    def __getitem__(self, index: int) -> list[list[Batch]]:
+    def __getitem__(self, index: int) -> list[list[Batch]] | AROmniError:
+        """An error is handed over as it is: raised here, a loader would wrap its line in a traceback."""
         start = (self.first + index) * POOL_STEPS
         steps = range(max(start, self.steps.start), min(start + POOL_STEPS, self.steps.stop))
-        return [[self.batch_at(step, part) for part in self.parts] for step in steps]
+        try:
+            return [[self.batch_at(step, part) for part in self.parts] for step in steps]
+        except AROmniError as error:
+            return error
 
 
 def _groups(rows: list[Row], length: int, least: int) -> list[Group]:

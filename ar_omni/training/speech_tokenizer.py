@@ -99,7 +99,7 @@ class SpeechDecoderTrainer(nn.Module):
         self.spectral = SpectralLoss(network.encoder.config.sample_rate)
 
     def losses(self, samples: Tensor, _phonemes: Tensor | None = None) -> dict[str, Tensor]:
-        """Weighted terms for samples (B, T * hop_length)."""
+        """Weighted terms for samples (B, T * hop_length); fixed codes have no use for phonemes."""
         with torch.no_grad():
             codes = self.network.quantizer.encode(self.network.encoder(samples))
         restored = self.network.decoder(self.network.quantizer.lookup(codes))

@@ -108,6 +108,14 @@ def test_batches_made_in_advance_are_those_of_their_step(run):
     _same(run(name="in turn", **options), run(5, STEPS, name="in advance", workers=2, **options))
 
 
+def test_an_error_of_a_worker_is_one_line(run):
+    def bad(step, part):
+        raise InputError("expected a whole shard, got half of one")
+
+    with pytest.raises(InputError, match=r"\Aexpected a whole shard, got half of one\Z"):
+        run(batch_at=bad, workers=1)
+
+
 def test_gradients_are_clipped_before_the_step(run, make_model):
     """AdamW's steps do not depend on the scale of gradients, unless they fall below its epsilon."""
     options = {"steps": 2, "weight_decay": 0.0}

@@ -35,8 +35,8 @@ Conversation = tuple[list[dict], str]
 SHARES = {"speak": 0.26, "transcribe": 0.20, "draw": 0.24, "describe": 0.08, "chat": 0.22}
 """How often each task is drawn."""
 LAX = 0.2
-"""Share of the drawings whose style is another than the words say: where a thing was never seen in the style
-that is asked for, its name has to count for more."""
+"""Share of the drawings with a style named that name any style of the thing, drawn so or not: where a thing
+was never seen in the style that is asked for, its name has to count for more."""
 OTHER_VOICES = 0.5
 """Share of what is written down that another voice says, and of the requests that one has said."""
 
