@@ -129,8 +129,8 @@ def train(
 
 
 def _compile(model: nn.Module, device: torch.device) -> None:
-    """The whole decoder on a CPU, which fuses eager attention best. A layer at a time on a GPU: one is compiled
-    for all, in 20 seconds; the whole takes minutes."""
+    """The whole decoder on a CPU, which fuses eager attention best. A layer at a time on a GPU: one is
+    compiled for all, in 20 seconds; the whole takes minutes."""
     if device.type == "cpu":
         model.set_attn_implementation("eager")
         model.model.compile(dynamic=True)

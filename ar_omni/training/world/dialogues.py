@@ -99,8 +99,8 @@ def explanation(concept: Concept) -> str:
     return f"{concept.phrase} {concept.gloss}."
 
 
-def caption(concept: Concept, style: str) -> str:
-    """The description of a picture: name, style and group."""
+def caption(concept: Concept, style: str | None) -> str:
+    """The description of a picture: name, style if it has one, and group."""
     return f"{styled(concept.phrase, style)}, from {concept.group}."
 
 

@@ -20,8 +20,11 @@ PACKAGES = (
     "@svgmoji/noto@3.2.0",
     "@twemoji/svg@15.0.0",
     "@lobehub/fluent-emoji-3d@1.1.0",
+    "@lobehub/fluent-emoji-flat@1.1.0",
 )
 STYLES = ("classic", "flat", "3d")
+OTHER_ARTIST = "plain"
+"""What nano is shown and never draws: the pictures of `3d` without shading."""
 GROUPS = {
     0: "smileys and emotion",
     1: "people and body",
@@ -109,6 +112,9 @@ class Pictures:
             "3d": {
                 file.stem.upper(): file for file in (root / "@lobehub/fluent-emoji-3d/assets").glob("*.webp")
             },
+            OTHER_ARTIST: {
+                file.stem.upper(): file for file in (root / "@lobehub/fluent-emoji-flat/assets").glob("*.svg")
+            },
         }
 
     def concepts(self, glosses: Mapping[str, str] | None = None) -> list[Concept]:
@@ -118,7 +124,7 @@ class Pictures:
             glosses: name -> what it is; where there is none, the search words say it.
         """
         entries = json.loads((self.root / "emojibase-data/en/data.json").read_text(encoding="utf-8"))
-        tables = (self.noto, *self.files.values())
+        tables = (self.noto, self.files["flat"], self.files["3d"])
         drawn = [
             entry
             for entry in entries
@@ -133,18 +139,25 @@ class Pictures:
 
     def draw(self, concept: Concept, style: str, size: int) -> Image.Image:
         """The concept as an RGB picture of `size` x `size` pixels on white."""
-        picture = self._source(concept, style, size).convert("RGBA")
-        picture = picture.resize((size, size), Image.Resampling.LANCZOS)
         canvas = Image.new("RGBA", (size, size), "white")
-        canvas.alpha_composite(picture)
+        canvas.alpha_composite(self.cutout(concept, style, size))
         return canvas.convert("RGB")
 
-    def _source(self, concept: Concept, style: str, size: int) -> Image.Image:
-        if style == "classic":
+    def has(self, concept: Concept, artist: str) -> bool:
+        """Whether one of `files` draws the concept."""
+        return self._key(self.files[artist], concept.hexcode) is not None
+
+    def cutout(self, concept: Concept, artist: str, size: int) -> Image.Image:
+        """The concept by the artist of a style, or by the other one: RGBA, what is around it transparent."""
+        picture = self._source(concept, artist, size).convert("RGBA")
+        return picture.resize((size, size), Image.Resampling.LANCZOS)
+
+    def _source(self, concept: Concept, artist: str, size: int) -> Image.Image:
+        if artist == "classic":
             node = self.noto[self._key(self.noto, concept.hexcode)]
             return _render(ElementTree.tostring(node, encoding="unicode"), 2 * size)
-        file = self.files[style][self._key(self.files[style], concept.hexcode)]
-        if style == "flat":
+        file = self.files[artist][self._key(self.files[artist], concept.hexcode)]
+        if file.suffix == ".svg":
             return _render(file.read_text(encoding="utf-8"), 2 * size)
         return Image.open(file)
 

@@ -26,6 +26,7 @@ from ar_omni.training.world.dialogues import (
 )
 from ar_omni.training.world.pictures import STYLES, Concept, load_concepts
 from ar_omni.training.world.splicing import Splicer
+from ar_omni.training.world.views import Views
 from ar_omni.training.world.voices import MAIN_VOICE
 from ar_omni.vocabulary import Vocabulary
 
@@ -34,9 +35,13 @@ Conversation = tuple[list[dict], str]
 
 SHARES = {"speak": 0.26, "transcribe": 0.20, "draw": 0.24, "describe": 0.08, "chat": 0.22}
 """How often each task is drawn."""
-LAX = 0.2
+LAX = 0.1
 """Share of the drawings with a style named that name any style of the thing, drawn so or not: where a thing
 was never seen in the style that is asked for, its name has to count for more."""
+VIEWED = 0.7
+"""Share of the pictures shown that are not exactly what nano draws."""
+UNSTYLED = 0.2
+"""Share of the pictures described that may be another artist's, and have no style that has a name."""
 OTHER_VOICES = 0.5
 """Share of what is written down that another voice says, and of the requests that one has said."""
 
@@ -51,6 +56,7 @@ class World:
         speech: text -> its codes in the main voice.
         word_ends: text -> the code after each of its words; texts whose words run together are not in it.
         others: (text, codes) in other voices.
+        views: of the pictures, as they may be shown.
     """
 
     concepts: tuple[Concept, ...]
@@ -58,18 +64,21 @@ class World:
     speech: dict[str, np.ndarray]
     word_ends: dict[str, list[int]]
     others: tuple[tuple[str, np.ndarray], ...] = ()
+    views: Views | None = None
 
     @classmethod
     def load(cls, folder: Path, groups: Collection[str] = ()) -> World:
         """Reads what `train/tokenize_world.py` wrote; with `groups`, no other group's pictures."""
         concepts = tuple(load_concepts(folder / "concepts.json", groups))
         codes = Codes.load(folder / "codes.npz")
-        pictures = codes.pictures[[concept.number for concept in concepts]]
+        numbers = [concept.number for concept in concepts]
+        views = Views.load(folder / "views.npz")
+        views = Views(views.codes[numbers], views.artists[numbers])
         spoken = list(zip(codes.texts, codes.voices, codes.speech, codes.word_ends, strict=True))
         speech = {text: row for text, voice, row, _ in spoken if voice == MAIN_VOICE}
         word_ends = {text: ends for text, voice, _, ends in spoken if voice == MAIN_VOICE and ends}
         others = tuple((text, row) for text, voice, row, _ in spoken if voice != MAIN_VOICE)
-        return cls(concepts, pictures, speech, word_ends, others)
+        return cls(concepts, codes.pictures[numbers], speech, word_ends, others, views)
 
     @cached_property
     def lines(self) -> list[str]:
@@ -107,6 +116,12 @@ class World:
 
     def picture(self, index: int, style: str) -> dict:
         return {"type": "image", "codes": self.pictures[index, STYLES.index(style)].tolist()}
+
+    def shown(self, index: int, style: str | None, rng: random.Random) -> dict:
+        """A picture of a thing as a person shows it; without a style, any artist's."""
+        if self.views and (style is None or rng.random() < VIEWED):
+            return {"type": "image", "codes": self.views.of(index, style, rng).tolist()}
+        return self.picture(index, style or default_style(self.concepts[index]))
 
     def request(self, text: str, rng: random.Random) -> list[dict]:
         """The part in which a user says `text`: another voice's, or one like a reply's."""
@@ -211,7 +226,10 @@ def _draw(world: World, rng: random.Random, _: float) -> Conversation:
 
 def _describe(world: World, rng: random.Random, _: float) -> Conversation:
     index, style = trained_pair(world.concepts, rng)
-    return _turns([world.picture(index, style)], [_text(caption(world.concepts[index], style))]), "describe"
+    style = None if rng.random() < UNSTYLED else style
+    return _turns(
+        [world.shown(index, style, rng)], [_text(caption(world.concepts[index], style))]
+    ), "describe"
 
 
 def _chat(world: World, rng: random.Random, _: float) -> Conversation:
@@ -229,7 +247,8 @@ def _messages(world: World, rng: random.Random, exchange: Exchange) -> list[dict
         reply.insert(0, {"type": "transcript", "text": exchange.said})
     if rng.random() < 0.7:
         reply += world.audio(exchange.answer, rng)
-    shown, drawn = ([world.picture(*pair)] if pair else [] for pair in (exchange.shown, exchange.drawn))
+    shown = [world.shown(*exchange.shown, rng)] if exchange.shown else []
+    drawn = [world.picture(*exchange.drawn)] if exchange.drawn else []
     return _turns([*shown, *said], [*reply, *drawn])
 
 
