@@ -101,11 +101,14 @@ class SpeechDecoderTrainer(nn.Module):
     def losses(self, samples: Tensor, _phonemes: Tensor | None = None) -> dict[str, Tensor]:
         """Weighted terms for samples (B, T * hop_length); fixed codes have no use for phonemes."""
         with torch.no_grad():
-            codes = self.network.quantizer.encode(self.network.encoder(samples))
+            latents = self.network.encoder(samples)
+            codes = self.network.quantizer.encode(latents)
         restored = self.network.decoder(self.network.quantizer.lookup(codes))
         found = self.adversary.losses(restored, samples)
         found |= {"spectral": 15 * self.spectral(restored, samples), "matching": 2 * found["matching"]}
-        return found
+        # the encoder, which learned to tell phonemes, has to hear the same sounds again
+        heard = (self.network.encoder(restored) - latents).square().mean() / latents.square().mean()
+        return found | {"heard": 3 * heard}
 
 
 def phoneme_labels(utterance: Utterance, inventory: dict[str, int], hop_length: int) -> np.ndarray:
