@@ -178,6 +178,20 @@ def test_compiled_training_computes_the_same(run):
     _same(run(name="a"), run(name="b", compile=True), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize(("device", "whole"), [("cpu", True), ("cuda", False)])
+def test_a_gpu_compiles_layers_and_a_cpu_the_whole_decoder(make_model, device, whole):
+    decoder = (model := make_model()).model
+    loop._compile(model, torch.device(device))
+    assert (decoder._compiled_call_impl is not None) is whole
+    assert all((layer._compiled_call_impl is None) is whole for layer in decoder.layers)
+    assert (model.config._attn_implementation == "eager") is whole
+
+
+def test_attention_that_plans_each_shape_is_left_out():
+    loop.make_accelerator()
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+
+
 def test_every_parameter_has_one_optimizer(make_model, vocabulary):
     objective = Objective(
         make_model(image_embedding_dim=8),
