@@ -66,7 +66,7 @@ def spread(
 
 def aligned(objective: Objective, batch: Mapping[str, Tensor], multiple: int) -> dict[str, Tensor]:
     """A batch (B, T) with what is read at each place beside what comes next: (B, n * multiple), n minimal."""
-    seen = objective.seen(batch["input_ids"], batch["loss_weights"])
+    seen = objective.seen(batch["input_ids"], batch["reading"], batch["loss_weights"])
     columns = {name: values[:, 1:] for name, values in batch.items()} | {"seen": seen}
     short = -seen.shape[1] % multiple
     columns = {

@@ -12,10 +12,9 @@ from torch import Tensor
 from ar_omni.vocabulary import Vocabulary
 
 
-def corrupted(ids: Tensor, share: float, vocabulary: Vocabulary) -> Tensor:
-    """Ids (B, T) with a share of the speech codes exchanged for random ones."""
+def corrupted(ids: Tensor, spoken: Tensor, share: float, vocabulary: Vocabulary) -> Tensor:
+    """Ids (B, T) with a share of those at `spoken`, bool (B, T), exchanged for random speech codes."""
     speech = vocabulary.speech
-    spoken = (ids >= speech.start) & (ids < speech.stop)
     chosen = spoken & (torch.rand(ids.shape, device=ids.device) < share)
     return torch.where(chosen, torch.randint_like(ids, speech.start, speech.stop), ids)
 

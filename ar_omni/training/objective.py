@@ -28,8 +28,8 @@ class ObjectiveOptions:
     preview: float = 0.0
     """Of telling, while a picture begins, which codes it will hold; see `ar_omni.training.preview`."""
     corruption: float = 0.0
-    """Share of the speech codes so far that are replaced by random ones: while reading aloud the text, not
-    what was just said, has to tell what comes next; while listening it is noise."""
+    """Share of the codes so far that are replaced by random ones: while reading aloud the text, not what was
+    just said, has to tell what comes next; while listening it is noise."""
     blots: float = 0.0
     """Share of the codes so far of a picture that is drawn that are replaced by other pictures' codes: what
     is asked for, not what was just drawn, has to tell what comes next. Half of the pictures have none."""
@@ -98,7 +98,7 @@ class Objective(nn.Module):
         """
         targets, weights = input_ids, loss_weights
         if seen is None:
-            seen = self.seen(input_ids, loss_weights)
+            seen = self.seen(input_ids, reading, loss_weights)
             targets, weights, reading = targets[:, 1:], weights[:, 1:], reading[:, 1:]
             reach = self.reach(weights, reading)
             seen, targets, weights, reading = (
@@ -150,12 +150,12 @@ class Objective(nn.Module):
         columns = ((weights > 0) | (reading != UNKNOWN)).any(0).nonzero()
         return int(columns[-1]) + 1 if len(columns) else 1
 
-    def seen(self, ids: Tensor, weights: Tensor) -> Tensor:
-        """What of the ids (B, T) is read, (B, T - 1): with a share of the speech codes exchanged for random
-        ones, and of the codes of drawn pictures for others'."""
-        ids, weights = ids[:, :-1], weights[:, 1:]
+    def seen(self, ids: Tensor, reading: Tensor, weights: Tensor) -> Tensor:
+        """What of the ids (B, T) is read, (B, T - 1): with a share of the codes that letters are told from
+        exchanged for random ones, and of the codes of drawn pictures for others'."""
+        ids, reading, weights = ids[:, :-1], reading[:, :-1], weights[:, 1:]
         if self.options.corruption:
-            ids = corrupted(ids, self.options.corruption, self.vocabulary)
+            ids = corrupted(ids, reading != UNKNOWN, self.options.corruption, self.vocabulary)
         if self.options.blots:
             starts = self._starts(ids, weights)
             ids = blotted(ids, self._is_image(ids), starts, self.options.blots, self.vocabulary)

@@ -26,7 +26,7 @@ def batch(vocabulary):
 def seen(make_model, vocabulary, batch):
     objective = Objective(make_model(), vocabulary, None, ObjectiveOptions(blots=BLOTS))
     torch.manual_seed(0)
-    return objective.seen(batch["input_ids"], batch["loss_weights"])
+    return objective.seen(batch["input_ids"], batch["reading"], batch["loss_weights"])
 
 
 def test_a_share_of_the_codes_of_drawn_pictures_is_replaced_by_others(batch, seen, vocabulary):
@@ -55,6 +55,6 @@ def test_targets_stay(make_model, vocabulary, batch):
 def test_rows_without_pictures_are_left_alone(make_model, vocabulary):
     objective = Objective(make_model(), vocabulary, None, ObjectiveOptions(blots=BLOTS))
     batch = pad_rows([Row([0, 20, 21, 22], [1.0] * 4)], vocabulary.pad_id)
-    assert objective.seen(*(batch[name] for name in ("input_ids", "loss_weights"))).tolist() == [
+    assert objective.seen(*(batch[name] for name in ("input_ids", "reading", "loss_weights"))).tolist() == [
         [0, 20, 21]
     ]

@@ -32,7 +32,7 @@ def test_without_ends_nothing_has_to_be_told():
     assert set(reading_targets(_row([100]), ["ab", "c"], [], BOA, 1)) == {UNKNOWN}
 
 
-def test_only_speech_is_corrupted_whether_its_letters_are_told_or_not(make_model, vocabulary):
+def test_only_what_is_read_aloud_is_corrupted(make_model, vocabulary):
     options = ObjectiveOptions(reading=1.0, corruption=1.0)
     objective = Objective(make_model(), vocabulary, None, options)
     speech = vocabulary.speech
@@ -44,12 +44,11 @@ def test_only_speech_is_corrupted_whether_its_letters_are_told_or_not(make_model
         vocabulary.eoa_id,
     ]
     reading = [UNKNOWN] * 3 + [vocabulary.text.start] * 20 + [UNKNOWN]
-    rows = [Row(ids, [1.0] * len(ids), reading), Row(ids, [1.0] * len(ids))]
-    batch = pad_rows(rows, vocabulary.pad_id)
-    for seen in objective.seen(batch["input_ids"], batch["loss_weights"]):
-        assert seen[:3].tolist() == ids[:3] and len(seen) == len(ids) - 1, "the last id is read by none"
-        assert len(set(seen[3:].tolist())) > 5
-        assert all(speech.start <= token_id < speech.stop for token_id in seen[3:].tolist())
+    batch = pad_rows([Row(ids, [1.0] * len(ids), reading)], vocabulary.pad_id)
+    seen = objective.seen(batch["input_ids"], batch["reading"], batch["loss_weights"])[0]
+    assert seen[:3].tolist() == ids[:3] and len(seen) == len(ids) - 1, "the last id is read by none"
+    assert len(set(seen[3:].tolist())) > 5
+    assert all(speech.start <= token_id < speech.stop for token_id in seen[3:].tolist())
 
 
 def test_the_reading_loss_is_the_cross_entropy_of_the_letters(make_model, vocabulary):

@@ -140,7 +140,7 @@ class World:
     def audio(self, text: str, rng: random.Random) -> list[dict]:
         """The part that says `text`: recorded, or spliced; none at all if a word of it was never said."""
         codes = self.speech.get(text)
-        if codes is None or rng.random() < 0.5:
+        if codes is None or rng.random() < 0.3:
             spliced = self.splicer.say(text, rng)
             codes = codes if spliced is None else spliced
         return [] if codes is None else [{"type": "audio", "codes": codes.tolist()}]
