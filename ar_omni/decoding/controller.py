@@ -47,7 +47,7 @@ class Plan:
     Attributes:
         script: openers that are forced in this order, first the one before anything else.
         media: openers that are legal in TEXT.
-        required: those of `media` without which the reply may not end.
+        required: those of `media` without which the reply may not end; they come before the others.
         text: whether the reply has TEXT at all; without, it ends after its script.
         end: the control id that ends it, `"eom"` or `"eos"`.
     """
@@ -265,7 +265,7 @@ class Controller:
             return span, ()
         openers = [opener for opener in self.plan.media if open_to(opener)]
         owed = [opener for opener in openers if opener in self.plan.required and not self._used[opener]]
-        given = {opener: opener for opener in openers}
+        given = {opener: owed[0] if owed else opener for opener in openers}  # what is owed comes first
         if self.count or answered:
             given |= dict.fromkeys(("eom", "eos"), owed[0] if owed else end)
         exits = tuple((ids[wanted], ids[name]) for wanted, name in given.items())

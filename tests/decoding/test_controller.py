@@ -154,6 +154,16 @@ def test_a_transcript_alone_is_no_answer():
     assert dict(controller.rule().exits)[V.eom_id] == V.boa_id, "speech is still owed"
 
 
+def test_speech_that_is_owed_comes_before_the_picture_whichever_is_wanted():
+    controller = Controller(V, PLANS["chat with everything"], Options(), N, 200)
+    controller.push(V.text.start)
+    assert set(dict(controller.rule().exits).values()) == {V.boa_id}
+    assert {V.boi_id, V.boa_id, V.eom_id} <= set(dict(controller.rule().exits))
+    for token_id in (V.boa_id, V.speech.start, V.eoa_id):
+        controller.push(token_id)
+    assert dict(controller.rule().exits)[V.boi_id] == V.boi_id
+
+
 def test_forced_outputs_leave_no_choice():
     controller = Controller(V, plan_reply(("image",), "eos"), Options(), N)
     assert controller.rule().forced == V.boi_id
