@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -90,5 +91,14 @@ def test_what_is_drawn_is_no_view(world):
 
 def test_views_are_saved_and_read(world, tmp_path):
     world.views.save(tmp_path / "views.npz")
-    loaded = Views.load(tmp_path / "views.npz")
-    assert (loaded.codes == world.views.codes).all() and (loaded.artists == world.views.artists).all()
+    loaded = Views.load(tmp_path / "views.npz", [3, 1])
+    assert (loaded.codes == world.views.codes[[3, 1]]).all()
+    assert (loaded.artists == world.views.artists[[3, 1]]).all()
+
+
+def test_a_world_without_views_shows_what_it_draws(world):
+    plain = replace(world, views=None)
+    rng = random.Random(3)
+    for _ in range(50):
+        (asked, _), _ = plain.conversation(rng, 1.0, {"describe": 1.0})
+        assert set(asked["content"][0]["codes"]) == {9}

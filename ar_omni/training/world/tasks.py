@@ -56,7 +56,7 @@ class World:
         speech: text -> its codes in the main voice.
         word_ends: text -> the code after each of its words; texts whose words run together are not in it.
         others: (text, codes) in other voices.
-        views: of the pictures, as they may be shown.
+        views: of the pictures, as they may be shown; without any, what is shown is what is drawn.
     """
 
     concepts: tuple[Concept, ...]
@@ -72,8 +72,7 @@ class World:
         concepts = tuple(load_concepts(folder / "concepts.json", groups))
         codes = Codes.load(folder / "codes.npz")
         numbers = [concept.number for concept in concepts]
-        views = Views.load(folder / "views.npz")
-        views = Views(views.codes[numbers], views.artists[numbers])
+        views = Views.load(folder / "views.npz", numbers) if (folder / "views.npz").exists() else None
         spoken = list(zip(codes.texts, codes.voices, codes.speech, codes.word_ends, strict=True))
         speech = {text: row for text, voice, row, _ in spoken if voice == MAIN_VOICE}
         word_ends = {text: ends for text, voice, _, ends in spoken if voice == MAIN_VOICE and ends}

@@ -7,7 +7,7 @@ has to be known by what it looks like.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,9 +35,10 @@ class Views:
     artists: np.ndarray
 
     @classmethod
-    def load(cls, path: Path) -> Views:
+    def load(cls, path: Path, numbers: Sequence[int]) -> Views:
+        """Those of the concepts with these numbers."""
         with np.load(path, allow_pickle=False) as data:
-            return cls(data["codes"], data["artists"])
+            return cls(data["codes"][numbers], data["artists"][numbers])
 
     def save(self, path: Path) -> None:
         """Writes the file atomically."""
