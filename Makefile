@@ -10,7 +10,7 @@ help:
 	@echo "make demo      talk to the bundled model once (files land in ./ar-omni-demo)"
 	@echo "make test      run every test"
 	@echo "make lint      ruff check and format"
-	@echo "make nano      train the bundled model again, from data to checkpoint (hours; resumes)"
+	@echo "make nano      train a model like the bundled one, from data to checkpoint (days on a CPU; resumes)"
 	@echo "make evaluate  measure the bundled model on the held-out set (docs/evaluation.json, runs/evaluation)"
 	@echo "make ablation  compare losses, norms and decodings in small decoders (resumes; STEPS=$(STEPS))"
 	@echo "make screenshots  look at the chat app in Chromium, and keep a picture of each state in docs/app"

@@ -5,7 +5,8 @@
 To train the bundled nano further, with the world that it learned from and none of the steps before:
 
     torchrun --nproc_per_node 2 train/pretrain.py --recipe configs/nano.yaml --work-dir runs/more \
-        --world configs/nano --tokenizers ar_omni/assets/nano --init ar_omni/assets/nano
+        --world configs/nano --tokenizers ar_omni/assets/nano --init ar_omni/assets/nano \
+        --set tokens_per_batch=4096 loop.steps=1000 loop.learning_rate=0.0005
 """
 
 from __future__ import annotations

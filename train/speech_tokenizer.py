@@ -3,7 +3,7 @@
     python train/speech_tokenizer.py --work-dir runs/nano --steps 5000
 
 With `--decoder --init ar_omni/assets/nano/speech_tokenizer` the decoder of a trained codec learns to sound
-like recordings; codes stay what they are.
+like recordings; codes stay what they are. Two thousand steps kept more words, and sounded less natural.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def train(
 
 def _compile(model: nn.Module, device: torch.device) -> None:
     """The whole decoder on a CPU, which fuses eager attention best. A layer at a time on a GPU: one is
-    compiled for all, in 20 seconds; the whole takes minutes."""
+    compiled for all, in 20 seconds; the whole took more than two minutes."""
     if device.type == "cpu":
         model.set_attn_implementation("eager")
         model.model.compile(dynamic=True)

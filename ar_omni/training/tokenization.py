@@ -65,13 +65,13 @@ def tokenize(
     }
     _claim(target, about)
     jobs = list(_jobs(source, target, checkpoint, rows_per_shard))
-    todo = [job for job in jobs if not job.target.exists()]
-    bar = partial(tqdm, total=len(jobs), initial=len(jobs) - len(todo), desc=source.name, unit="shard")
+    missing = [job for job in jobs if not job.target.exists()]
+    bar = partial(tqdm, total=len(jobs), initial=len(jobs) - len(missing), desc=source.name, unit="shard")
     if workers == 1:
-        list(bar(map(write_shard, todo)))
+        list(bar(map(write_shard, missing)))
     else:
         with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
-            list(bar(pool.map(write_shard, todo)))
+            list(bar(pool.map(write_shard, missing)))
     for job in jobs:
         if job.report.exists():
             yield from job.report.read_text(encoding="utf-8").splitlines()

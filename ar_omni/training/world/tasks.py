@@ -226,9 +226,8 @@ def _draw(world: World, rng: random.Random, _: float) -> Conversation:
 def _describe(world: World, rng: random.Random, _: float) -> Conversation:
     index, style = trained_pair(world.concepts, rng)
     style = None if rng.random() < UNSTYLED else style
-    return _turns(
-        [world.shown(index, style, rng)], [_text(caption(world.concepts[index], style))]
-    ), "describe"
+    told = _text(caption(world.concepts[index], style))
+    return _turns([world.shown(index, style, rng)], [told]), "describe"
 
 
 def _chat(world: World, rng: random.Random, _: float) -> Conversation:
