@@ -114,14 +114,23 @@ def words_in_order(reference: str, heard: str) -> float:
 def whole_speech(text: str, heard: str, pace: float) -> bool:
     """Whether speech of `text` was said to its end and not beyond: no early stop, and no loop.
 
+    A word that was misheard is neither: what counts is which beginning of `text` comes nearest to `heard`.
+
     Args:
         text: what was to be said.
-        heard: what the recogniser made of it: two of the last three words must come near its end.
+        heard: what the recogniser made of it.
         pace: duration of the speech by that of a good reading, to be within `PACES`.
     """
     said, words = normalise(text).split(), normalise(heard).split()
-    ending = words_in_order(" ".join(said[-3:]), " ".join(words[-5:]))
-    return PACES[0] <= pace <= PACES[1] and len(words) <= PACES[1] * len(said) and ending > 0.6
+    reached, used = _nearest_beginning(said, words), _nearest_beginning(words, said)
+    return PACES[0] <= pace <= PACES[1] and reached == len(said) and used == len(words)
+
+
+def _nearest_beginning(words: Sequence[str], other: Sequence[str]) -> int:
+    """How many of `words`, from the first on, are together nearest to `other`, letter by letter."""
+    distance = import_extra("rapidfuzz.distance", "eval").Levenshtein.distance
+    whole = " ".join(other)
+    return min(range(len(words), 0, -1), key=lambda count: distance(" ".join(words[:count]), whole), default=0)
 
 
 def named(text: str, names: Sequence[str]) -> str | None:

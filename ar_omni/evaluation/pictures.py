@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ar_omni.evaluation.bench import Bench, Result, Row
 from ar_omni.evaluation.figures import Figure, ratio
+from ar_omni.evaluation.heldout import Pair
 from ar_omni.evaluation.judges import mentions, named, nearest
+from ar_omni.training.world.views import WHITE, view
 
-SPLITS = {"trained on": True, "never trained on": False}
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SPLITS = {True: "trained on", False: "never trained on"}
+VIEW = "another view"
+"""The thing and the style are known, but not the picture: it is moved, turned, smaller or tinted anew."""
 
 
 def draw(bench: Bench) -> Result:
@@ -17,7 +26,7 @@ def draw(bench: Bench) -> Result:
     for pair in bench.each(bench.held_out.pairs, "draw"):
         image = bench.omni.generate(pair.prompt, outputs=("image",), task="draw", seed=bench.seed).image
         name, style = nearest(image, bench.held_out.gallery)
-        row = {"prompt": pair.prompt, "seen": pair.seen, "nearest": f"{name} ({style})"}
+        row = {"prompt": pair.prompt, "split": SPLITS[pair.seen], "nearest": f"{name} ({style})"}
         row |= {"right": name == pair.name, "style_right": style == pair.style}
         reference = bench.held_out.pictures[pair.name, pair.style]
         rows.append(row | bench.keep("draw", len(rows), reference=reference, image=image))
@@ -30,10 +39,9 @@ def draw(bench: Bench) -> Result:
 def describe(bench: Bench) -> Result:
     """Names pictures; right if the longest name in the answer is the concept's, as whole words."""
     rows: list[Row] = []
-    for pair in bench.each(bench.held_out.pairs, "describe"):
-        picture = bench.held_out.pictures[pair.name, pair.style]
+    for pair, split, picture in _shown(bench):
         text = bench.omni.describe(picture)
-        row = {"name": pair.name, "style": pair.style, "seen": pair.seen, "text": text}
+        row = {"name": pair.name, "style": pair.style, "split": split, "text": text}
         row |= {"right": named(text, bench.held_out.gallery.names) == pair.name}
         row |= {"style_right": mentions(text, pair.style), "group_right": mentions(text, pair.group)}
         rows.append(row | bench.keep("describe", len(rows), reference=picture))
@@ -44,7 +52,17 @@ def describe(bench: Bench) -> Result:
     }, rows
 
 
+def _shown(bench: Bench) -> Iterator[tuple[Pair, str, Image]]:
+    """(what it shows, its split, picture): every pair as it is drawn, and views of those trained on."""
+    pairs, pictures = bench.held_out.pairs, bench.held_out.pictures
+    for pair in bench.each(pairs, "describe"):
+        yield pair, SPLITS[pair.seen], pictures[pair.name, pair.style]
+    rng = random.Random(bench.seed)
+    for pair in bench.each([pair for pair in pairs if pair.seen], f"describe: {VIEW}"):
+        yield pair, VIEW, view(pictures[pair.name, pair.style].convert("RGBA"), rng, WHITE)
+
+
 def _by_split(rows: Sequence[Row], key: str, title: str) -> dict[str, Figure]:
-    """The share of hits among pairs trained on, and among those never trained on."""
-    picked = {name: [row[key] for row in rows if row["seen"] is seen] for name, seen in SPLITS.items()}
+    """The share of hits in each split that has items."""
+    picked = {split: [row[key] for row in rows if row["split"] == split] for split in (*SPLITS.values(), VIEW)}
     return {f"{title}, {name}": ratio(hits, better="higher") for name, hits in picked.items() if hits}

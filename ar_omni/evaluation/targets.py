@@ -39,6 +39,7 @@ TARGETS = {
     ("draw", "right style, trained on"): Target(95, 99),
     ("draw", "right concept, never trained on"): Target(40, 70),
     ("describe", "right name, trained on"): Target(80, 95),
+    ("describe", "right name, another view"): Target(80, 95),
     ("describe", "right name, never trained on"): Target(80, 95),
     ("spoken", "right picture"): Target(70, 90),
     ("chat", "turns answered rightly"): Target(80, 95),

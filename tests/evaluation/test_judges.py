@@ -79,6 +79,9 @@ def test_whole_speech_is_told_from_a_loop_and_from_an_early_stop():
     text = LONG[0]
     assert whole_speech(text, text, 1.1)
     assert whole_speech(text, text.replace("friends", "trends"), 1.1)
+    assert whole_speech(text, text.replace("our friends", "hour fen"), 1.1), "misheard, but said"
+    assert not whole_speech(text, text.removesuffix(" friends"), 1.0)
+    assert not whole_speech(text, f"{text} with our friends", 1.1)
     assert not whole_speech(text, text, 0.5)
     assert not whole_speech(text, text, 1.9)
     assert not whole_speech(text, " ".join(text.split()[:12]), 0.9)

@@ -1,8 +1,6 @@
 """The scripts, from jsonl to a checkpoint or an adapter that talks, in this process."""
 
 import json
-import runpy
-import sys
 
 import datasets
 import pytest
@@ -21,17 +19,6 @@ samples:
   - {{task: draw, text: a fox}}
   - {{task: describe, image: {folder}/a.png}}
 """
-
-
-@pytest.fixture
-def script(pytestconfig, monkeypatch):
-    """`script(name, *arguments)`: runs a file of `train/`."""
-
-    def run(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        runpy.run_path(str(pytestconfig.rootpath / "train" / name), run_name="__main__")
-
-    return run
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from ar_omni.training.world.pictures import OTHER_ARTIST, STYLES, Concept, Pictu
 COPIES = 36
 """Views of each thing, its styles in turn."""
 ARTISTS = (*STYLES, OTHER_ARTIST)
+Colour = tuple[int, int, int]
+WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,14 @@ def views(source: Pictures, concept: Concept, size: int) -> Iterator[tuple[str, 
         yield artist, view(cutouts[artist], rng)
 
 
-def view(cutout: Image.Image, rng: random.Random) -> Image.Image:
-    """A square RGBA picture as it might be shown: RGB, of the same size."""
+def view(cutout: Image.Image, rng: random.Random, ground: Colour | None = None) -> Image.Image:
+    """A square RGBA picture as it might be shown: RGB, of the same size; on any ground if none is given."""
     size = cutout.width
     scale, angle = rng.uniform(0.65, 1.1), rng.gauss(0, 6)
     moved = [rng.uniform(-0.08, 0.08) * size for _ in range(2)]
     side = round(size * scale)
     small = cutout.rotate(angle, Image.Resampling.BICUBIC).resize((side, side), Image.Resampling.LANCZOS)
-    canvas = Image.new("RGBA", (size, size), _ground(rng))
+    canvas = Image.new("RGBA", (size, size), ground or _ground(rng))
     layer = Image.new("RGBA", (size, size))
     layer.paste(small, [round((size - side) / 2 + by) for by in moved])
     canvas.alpha_composite(layer)
@@ -84,7 +86,7 @@ def view(cutout: Image.Image, rng: random.Random) -> Image.Image:
     return picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1))) if rng.random() < 0.2 else picture
 
 
-def _ground(rng: random.Random) -> tuple[int, int, int]:
+def _ground(rng: random.Random) -> Colour:
     """White, mostly; else a light or a dark colour."""
     chance = rng.random()
     low, high = (255, 255) if chance < 0.7 else (200, 250) if chance < 0.85 else (0, 70)
