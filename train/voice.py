@@ -2,8 +2,8 @@
 
     python train/voice.py --recordings "my_voice/*.wav" --work-dir runs/voice
 
-Half an hour of speech is enough; what is said in it need not be written down. Words, timing and melody stay
-the model's own. `AROmni.from_pretrained("runs/voice/model")` loads what comes of it. Started again, it goes on.
+Half an hour of speech is enough; what is said in it need not be written down. Words and timing stay the
+model's own. `AROmni.from_pretrained("runs/voice/model")` loads what comes of it. Started again, it goes on.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def main() -> None:
     if not isinstance(tokenizer, NanoSpeechTokenizer):
         raise InputError(f"expected a model with nano's codec, got one with {type(tokenizer).__name__}")
     recordings = [Audio.load(path, tokenizer.sample_rate) for path in sorted(glob.glob(args.recordings))]
-    samples = torch.from_numpy(np.concatenate([np.zeros(0, np.float32), *(item.samples for item in recordings)]))
+    pieces = [np.zeros(0, np.float32), *(recording.samples for recording in recordings)]
+    samples = torch.from_numpy(np.concatenate(pieces))
     length = args.codes * tokenizer.hop_length
     if len(samples) < length:
         raise InputError(

@@ -129,8 +129,8 @@ def whole_speech(text: str, heard: str, pace: float) -> bool:
 def _nearest_beginning(words: Sequence[str], other: Sequence[str]) -> int:
     """How many of `words`, from the first on, are together nearest to `other`, letter by letter."""
     distance = import_extra("rapidfuzz.distance", "eval").Levenshtein.distance
-    whole = " ".join(other)
-    return min(range(len(words), 0, -1), key=lambda count: distance(" ".join(words[:count]), whole), default=0)
+    whole, counts = " ".join(other), range(len(words), 0, -1)
+    return min(counts, key=lambda count: distance(" ".join(words[:count]), whole), default=0)
 
 
 def named(text: str, names: Sequence[str]) -> str | None:

@@ -64,5 +64,8 @@ def _shown(bench: Bench) -> Iterator[tuple[Pair, str, Image]]:
 
 def _by_split(rows: Sequence[Row], key: str, title: str) -> dict[str, Figure]:
     """The share of hits in each split that has items."""
-    picked = {split: [row[key] for row in rows if row["split"] == split] for split in (*SPLITS.values(), VIEW)}
-    return {f"{title}, {name}": ratio(hits, better="higher") for name, hits in picked.items() if hits}
+    picked: dict[str, list[bool]] = {}
+    for row in rows:
+        picked.setdefault(row["split"], []).append(row[key])
+    splits = [split for split in (*SPLITS.values(), VIEW) if split in picked]
+    return {f"{title}, {split}": ratio(picked[split], better="higher") for split in splits}

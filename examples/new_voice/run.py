@@ -2,8 +2,8 @@
 
     python examples/new_voice/run.py
 
-Needs Debian's flite and the extras `[train]` and `[eval]`. The checkpoint `runs/new_voice/slt-30-minutes/model`
-speaks like slt; what it says, and all else that it does, is nano's.
+Needs Debian's flite and the extras `[train]` and `[eval]`. `runs/new_voice/slt-30-minutes/model` is a
+checkpoint that speaks like slt; all else that it does is nano's.
 """
 
 from __future__ import annotations

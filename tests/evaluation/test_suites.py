@@ -49,6 +49,29 @@ def test_a_wrong_model_gets_no_points(held_out):
     assert set(figures(Wrong(), "chat", held_out).values()) == {0}
 
 
+def test_views_are_other_pictures_of_the_pairs_trained_on_and_the_same_each_time(held_out):
+    def shown():
+        pictures = []
+
+        class Watched(Perfect):
+            def describe(self, image):
+                pictures.append(image)
+                return super().describe(image)
+
+        SUITES["describe"](bench(Watched(), held_out))
+        return pictures
+
+    seen = [pair for pair in held_out.pairs if pair.seen]
+    views = shown()[len(held_out.pairs) :]
+    assert len(views) == len(seen) > 0
+    for pair, other in zip(seen, views, strict=True):
+        own = held_out.pictures[pair.name, pair.style]
+        assert other.size == own.size and other.tobytes() != own.tobytes()
+    assert [image.tobytes() for image in views] == [
+        image.tobytes() for image in shown()[len(held_out.pairs) :]
+    ]
+
+
 @pytest.mark.parametrize(
     ("turn", "reply", "broken"),
     [

@@ -49,8 +49,8 @@ def test_only_the_decoder_learns(codec):
         found[-1].backward()
         optimizer.step()
     assert found[-1] < 0.9 * found[0]
-    changed = {name.split(".")[0] for name, value in codec.state_dict().items() if (value != before[name]).any()}
-    assert changed == {"decoder"}
+    changed = [name for name, value in codec.state_dict().items() if (value != before[name]).any()]
+    assert changed and all(name.startswith("decoder.") for name in changed)
 
 
 def test_the_script_writes_a_model_that_hears_as_before_and_sounds_new(script, checkpoint, tmp_path):
@@ -63,9 +63,10 @@ def test_the_script_writes_a_model_that_hears_as_before_and_sounds_new(script, c
     codes = old.encode(buzz(210))
     assert (new.encode(buzz(210)) == codes).all()
     assert old.decode(codes) != new.decode(codes)
-    assert base.generate("hello", outputs=("text",), seed=1).text == taught.generate(
-        "hello", outputs=("text",), seed=1
-    ).text
+    assert (
+        base.generate("hello", outputs=("text",), seed=1).text
+        == taught.generate("hello", outputs=("text",), seed=1).text
+    )
 
 
 def test_too_little_speech_is_one_line(script, checkpoint, tmp_path):
