@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--voice", choices=VOICES, default="slt")
     parser.add_argument("--minutes", type=float, default=30, help="of speech to learn from")
     parser.add_argument("--steps", type=int, help="default: that of train/voice.py")
-    parser.add_argument("--sentences", type=int, default=30, help="to measure with, never learned")
+    parser.add_argument("--sentences", type=int, default=100, help="to measure with, never learned")
     args = parser.parse_args()
     folder = args.work_dir / f"{args.voice}-{args.minutes:g}-minutes"
     clips = record(folder / "recordings", args.voice, args.minutes)
