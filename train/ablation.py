@@ -56,8 +56,8 @@ def main() -> None:
         [{"variant": variant, "decoding": decoding, "seed": seed} | budget for decoding in decodings]
         for variant, seed, decodings in ablation.runs()
     ]
-    todo = [left for job in jobs if (left := [run for run in job if not notes.rows(**run)])]
-    for found in side_by_side(partial(run_all, ablation, args), todo, args.jobs):
+    remaining = [left for job in jobs if (left := [run for run in job if not notes.rows(**run)])]
+    for found in side_by_side(partial(run_all, ablation, args), remaining, args.jobs):
         for run in found:
             notes.add(run)
         write_page(args.page, f"{args.steps:,} steps. {table(ablation, notes.rows(**budget))}")

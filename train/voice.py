@@ -3,13 +3,15 @@
     python train/voice.py --recordings "my_voice/*.wav" --work-dir runs/voice
 
 Half an hour of speech is enough; what is said in it need not be written down. Words and timing stay the
-model's own. `AROmni.from_pretrained("runs/voice/model")` loads what comes of it. Started again, it goes on.
+model's own. `AROmni.from_pretrained("runs/voice/model")` loads what comes of it. Started again with the
+same recordings, it goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import glob
+import hashlib
 from itertools import islice
 from pathlib import Path
 
@@ -60,12 +62,13 @@ def main() -> None:
     network = tokenizer.network
     own = latents(network, (reply.audio for reply in said if reply.audio))
     trainer = VoiceTrainer(network, own, latents(network, recordings))
+    digest = hashlib.blake2b(samples.numpy(), digest_size=4).hexdigest()  # other recordings begin anew
 
     def losses(step: int) -> dict[str, torch.Tensor]:
         starts = torch.randint(len(samples) - length + 1, (args.batch_size,)).tolist()
         return trainer.losses(torch.stack([samples[start : start + length] for start in starts]))
 
-    fit(trainer, losses, Budget(args.steps, args.learning_rate), args.work_dir / "voice.pt")
+    fit(trainer, losses, Budget(args.steps, args.learning_rate), args.work_dir / f"voice-{digest}.pt")
     with exported(args.work_dir / "model") as folder:
         omni.save_pretrained(folder)
 

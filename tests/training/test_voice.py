@@ -6,21 +6,7 @@ import torch
 
 from ar_omni.media import Audio
 from ar_omni.omni import AROmni
-from ar_omni.tokenizers.speech_network import SpeechCodec, SpeechTokenizerConfig
-from ar_omni.training.speech_tokenizer import mel_filters
 from ar_omni.training.voice import VoiceTrainer, latents
-
-CONFIG = SpeechTokenizerConfig(
-    encoder_width=16, encoder_blocks=(1, 1), decoder_widths=(16, 16), decoder_blocks=(1, 1)
-)
-
-
-@pytest.fixture
-def codec() -> SpeechCodec:
-    torch.manual_seed(0)
-    codec = SpeechCodec(CONFIG)
-    codec.encoder.mel_filters.copy_(mel_filters(CONFIG.mels, CONFIG.window, CONFIG.sample_rate))
-    return codec
 
 
 def buzz(height: float) -> Audio:
@@ -31,7 +17,7 @@ def buzz(height: float) -> Audio:
 def test_what_is_said_is_coded_as_the_model_says_it(codec):
     own, new = (latents(codec, [buzz(height), buzz(1.1 * height)]) for height in (110, 210))
     moved = new + VoiceTrainer(codec, own, new).shift
-    assert own.shape == (80, CONFIG.code_dim)
+    assert own.shape == (80, codec.encoder.config.code_dim)
     assert not torch.allclose(own.mean(0), new.mean(0), atol=0.01)
     assert torch.allclose(own.mean(0), moved.mean(0), atol=1e-4)
 
@@ -67,6 +53,16 @@ def test_the_script_writes_a_model_that_hears_as_before_and_sounds_new(script, c
         base.generate("hello", outputs=("text",), seed=1).text
         == taught.generate("hello", outputs=("text",), seed=1).text
     )
+
+
+def test_the_same_recordings_go_on_and_others_begin_anew(script, checkpoint, tmp_path):
+    for number, height in enumerate((110, 220)):
+        buzz(height).save(tmp_path / f"{number}.wav")
+    options = ["--model", checkpoint, "--work-dir", tmp_path, "--batch-size", 2, "--codes", 8]
+    for recording, steps in ((0, 1), (0, 2), (1, 1)):
+        script("voice.py", "--recordings", tmp_path / f"{recording}.wav", *options, "--steps", steps)
+    reached = [torch.load(path, weights_only=True)["step"] for path in tmp_path.glob("voice-*.pt")]
+    assert sorted(reached) == [1, 2]
 
 
 def test_too_little_speech_is_one_line(script, checkpoint, tmp_path):
