@@ -29,6 +29,7 @@ lint: .venv/installed-dev
 nano: .venv/installed-dev
 	$(BIN)/python train/prepare_data.py
 	$(BIN)/python train/image_tokenizer.py
+	$(BIN)/python train/semantic_encoder.py
 	$(BIN)/python train/speech_tokenizer.py
 	$(BIN)/python train/tokenize_world.py
 	$(BIN)/torchrun --nproc_per_node 2 train/pretrain.py

@@ -181,9 +181,14 @@ class Processor:
             roles += [ROLES.index(role)] * len(piece)
         return Example(task, ids, roles)
 
-    def encode_part(self, part: Part) -> list[int]:
-        """The ids of one part: text as it is, other kinds between their control ids."""
-        span, codes = self._codes(part)
+    def encode_part(self, part: Part, shown: bool = False) -> list[int]:
+        """The ids of one part: text as it is, other kinds between their control ids.
+
+        Args:
+            part: of a message.
+            shown: whether it is the user's: a picture that is only looked at may have other codes.
+        """
+        span, codes = self._codes(part, shown)
         ids = [i + span.start for i in codes]
         brackets = _BRACKETS[part["type"]]
         if brackets is None:
@@ -230,12 +235,12 @@ class Processor:
             if piece.control:
                 ids.append(self.vocabulary.specials[piece.control])
             elif fitting:
-                ids += [i for part in fitting for i in self.encode_part(part)]
+                ids += [i for part in fitting for i in self.encode_part(part, shown=True)]
             elif piece.text:
                 ids += [self.vocabulary.text.id(code) for code in self.text_tokenizer.encode(piece.text)]
         return ids
 
-    def _codes(self, part: Part):
+    def _codes(self, part: Part, shown: bool):
         """The span of a part, and its codes."""
         kind = part["type"]
         name = {"transcript": "text", "audio": "speech"}.get(kind, kind)
@@ -245,11 +250,14 @@ class Processor:
         elif "codes" in part:
             codes = np.asarray(part["codes"], dtype=np.int64).reshape(-1).tolist()
         elif kind == "image":
-            codes = self.image_tokenizer.encode(load_image(part["image"])).tolist()
+            tokenizer = self.image_tokenizer
+            encode = tokenizer.encode_shown if shown else tokenizer.encode
+            codes = encode(load_image(part["image"])).tolist()
         else:
             codes = self.speech_tokenizer.encode(load_audio(part["audio"])).tolist()
         if codes and not 0 <= min(codes) <= max(codes) < len(span):
             raise InputError(f"expected {name} codes in [0, {len(span)}), got {min(codes)} .. {max(codes)}")
-        if kind == "image" and len(codes) != self.template.codes_per_image:
-            raise InputError(f"expected {self.template.codes_per_image} codes a picture, got {len(codes)}")
+        size = self.template.codes_per_shown_image if shown else self.template.codes_per_image
+        if kind == "image" and len(codes) != size:
+            raise InputError(f"expected {size} codes a picture, got {len(codes)}")
         return span, codes

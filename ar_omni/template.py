@@ -82,13 +82,15 @@ class Template:
         tasks: name -> layout.
         unconditional: what the unconditional branch of guidance reads before `<boi>`; `{image}` stands for
             the pictures of the prompt in the branch that keeps them.
-        codes_per_image: number of codes between `<boi>` and `<eoi>`.
+        codes_per_image: number of codes between `<boi>` and `<eoi>`, where a picture is drawn.
+        codes_per_shown_image: likewise, where the user shows one; the same if the file does not say.
         untrained_outputs: of `text`, `image` and `speech`, those that this checkpoint cannot give.
     """
 
     tasks: Mapping[str, TaskTemplate]
     unconditional: tuple[str, ...]
     codes_per_image: int
+    codes_per_shown_image: int
     untrained_outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -112,7 +114,9 @@ class Template:
                 for name, task in values["tasks"].items()
             }
             untrained = tuple(values.get("untrained_outputs", ()))
-            return cls(tasks, tuple(values["unconditional"]), int(values["codes_per_image"]), untrained)
+            drawn = int(values["codes_per_image"])
+            shown = int(values.get("codes_per_shown_image", drawn))
+            return cls(tasks, tuple(values["unconditional"]), drawn, shown, untrained)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"expected tasks (each with start, turn, end), unconditional and codes_per_image in "

@@ -55,7 +55,8 @@ def vocabulary(tokenizers) -> Vocabulary:
 
 @pytest.fixture(scope="session")
 def processor(tokenizers, vocabulary) -> Processor:
-    template = json.loads(TEMPLATE.read_text()) | {"codes_per_image": IMAGE.grid**2}
+    sizes = dict.fromkeys(("codes_per_image", "codes_per_shown_image"), IMAGE.grid**2)
+    template = json.loads(TEMPLATE.read_text()) | sizes
     parts = (tokenizers.text, tokenizers.image, tokenizers.speech)
     return Processor(vocabulary, *parts, Template.from_dict(template))
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,6 +87,32 @@ def test_media_are_encoded_like_their_codes(processor, tone, picture, tmp_path):
     paths = {"type": "image", "image": tmp_path / "a.png"}, {"type": "audio", "audio": tmp_path / "a.wav"}
     assert processor.encode_messages([user(*paths)]) == by_codes
     assert processor.encode_turn([picture, Audio.load(tmp_path / "a.wav")]) == by_codes
+
+
+def test_a_picture_that_is_shown_may_have_other_codes_than_one_that_is_drawn(processor, picture):
+    class Seeing:
+        """Sees one code where the tokenizer draws many."""
+
+        codebook_size = processor.image_tokenizer.codebook_size
+        encode = staticmethod(processor.image_tokenizer.encode)
+
+        def encode_shown(self, image):
+            return np.array([7])
+
+    tokenizers = (processor.text_tokenizer, Seeing(), processor.speech_tokenizer)
+    template = replace(processor.template, codes_per_shown_image=1)
+    seeing = Processor(processor.vocabulary, *tokenizers, template)
+    shown, drawn = (
+        {"type": "image", "image": picture},
+        processor.encode_part({"type": "image", "image": picture}),
+    )
+    seen = [seeing.vocabulary.boi_id, seeing.vocabulary.image.id(7), seeing.vocabulary.eoi_id]
+    messages = [user(shown), {"role": "assistant", "content": [shown]}]
+    ids = seeing.encode_example(messages, "chat").input_ids
+    assert ids[1 : 1 + len(seen)] == seen and ids[-1 - len(drawn) : -1] == drawn
+    assert seeing.encode_unconditional([user(shown)])[0][1:4] == seen
+    with pytest.raises(InputError, match="expected 1 codes a picture, got 9"):
+        seeing.encode_messages([user(IMAGE)])
 
 
 def test_unconditional_rows(processor):

@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from ar_omni.training.world import crowd, dialogues, glosses, pictures, sentences, voices
 from ar_omni.training.world.codes import Codes
+from ar_omni.training.world.views import Cutouts
 
 SHARD = 50
 
@@ -65,7 +66,8 @@ def groups(args: argparse.Namespace, concepts: list[pictures.Concept]) -> dict[s
 
 
 def prepare_pictures(work_dir: Path, size: int) -> list[pictures.Concept]:
-    """Installs the emoji packages, draws every concept in every style once, and returns the concepts."""
+    """Installs the emoji packages, draws every concept in every style once and as other artists did, and
+    returns the concepts."""
     modules = work_dir / "npm" / "node_modules"
     if not modules.exists():
         subprocess.run(
@@ -82,6 +84,8 @@ def prepare_pictures(work_dir: Path, size: int) -> list[pictures.Concept]:
         partial_file = target.with_suffix(".partial.npz")
         np.savez_compressed(partial_file, pictures=np.array(drawn))
         partial_file.rename(target)
+    if not (cutouts := work_dir / f"cutouts-{size}.npz").exists():
+        Cutouts.drawn(source, concepts, size).save(cutouts)
     (work_dir / "concepts.json").write_text(json.dumps([vars(concept) for concept in concepts], indent=1))
     return concepts
 

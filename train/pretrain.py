@@ -22,7 +22,7 @@ from ar_omni.template import Template
 from ar_omni.tokenizers import load_tokenizer
 from ar_omni.training.arguments import add_changes, load_recipe, one_line_errors
 from ar_omni.training.checkpoints import exported
-from ar_omni.training.cuts import cut, with_shown
+from ar_omni.training.cuts import cut
 from ar_omni.training.data import batches
 from ar_omni.training.loop import make_accelerator, train
 from ar_omni.training.nano import assemble
@@ -60,8 +60,6 @@ def main() -> None:
         example = processor.encode_example(messages, task, unconditional)
         reading = letters(messages, task, example.input_ids, processor.vocabulary)
         weights = example.loss_weights(recipe.loss_weights)
-        if recipe.shown:
-            weights = with_shown(example, weights, processor.vocabulary, recipe.shown)
         weights = cut(example, weights, recipe.cuts.get(task, {}), processor.vocabulary, rng)
         return Row(example.input_ids, weights, reading)
 

@@ -8,8 +8,6 @@ With `--world configs/nano --tokenizers ar_omni/assets/nano` what the bundled na
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import ProcessPoolExecutor
-from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +18,12 @@ from tqdm import tqdm
 from ar_omni.media import Audio
 from ar_omni.tokenizers import load_tokenizer
 from ar_omni.tokenizers.base import ImageTokenizer
+from ar_omni.tokenizers.semantic import SemanticEncoder
+from ar_omni.training.augmentation import plain, shown
 from ar_omni.training.precision import fast_float32
 from ar_omni.training.world.codes import Codes
 from ar_omni.training.world.crowd import SPEAKERS
-from ar_omni.training.world.pictures import Concept, Pictures, load_concepts
-from ar_omni.training.world.views import ARTISTS, Views, views
+from ar_omni.training.world.views import COPIES, Cutouts, Views
 from ar_omni.training.world.voices import MAIN_VOICE, SAMPLE_RATE, load_shard, written_word_ends
 
 
@@ -50,7 +49,8 @@ def main() -> None:
         codes.pictures = tokenized_pictures(args.work_dir, load_tokenizer(tokenizers / "image_tokenizer"))
     codes.save((args.world or args.work_dir) / "codes.npz")
     if not (target := (args.world or args.work_dir) / "views.npz").exists():
-        tokenized_views(args.work_dir, tokenizers / "image_tokenizer").save(target)
+        image = load_tokenizer(tokenizers / "image_tokenizer")
+        tokenized_views(Cutouts.load(args.work_dir / "cutouts-96.npz"), image.semantic).save(target)
 
 
 def tokenized_pictures(work_dir: Path, image: ImageTokenizer) -> np.ndarray:
@@ -65,25 +65,20 @@ def tokenized_pictures(work_dir: Path, image: ImageTokenizer) -> np.ndarray:
     )
 
 
-def tokenized_views(work_dir: Path, tokenizer: Path) -> Views:
-    """Every concept's views, drawn from the picture packages and encoded by several processes."""
-    concepts = load_concepts(work_dir / "concepts.json")
-    with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        work = pool.map(partial(encoded_views, work_dir, tokenizer), concepts, chunksize=8)
-        codes, artists = zip(*tqdm(work, total=len(concepts), desc="views", mininterval=5), strict=True)
+@torch.inference_mode()
+def tokenized_views(cutouts: Cutouts, encoder: SemanticEncoder) -> Views:
+    """What is seen of every concept: each artist's picture as it is, then changed ones of all of them."""
+    torch.manual_seed(1)
+    size = encoder.config.image_size
+    codes, artists = [], []
+    for number in tqdm(range(cutouts.concepts.max() + 1), desc="views", mininterval=5):
+        own = np.flatnonzero(cutouts.concepts == number)
+        places = np.resize(own, COPIES)
+        pixels = torch.from_numpy(cutouts.pixels[places])
+        pictures = torch.cat([plain(pixels[: len(own)], size), shown(pixels[len(own) :], size)])
+        codes.append(encoder.encode(pictures).numpy())
+        artists.append(cutouts.artists[places])
     return Views(np.array(codes), np.array(artists))
-
-
-def encoded_views(work_dir: Path, tokenizer: Path, concept: Concept) -> tuple[np.ndarray, list[int]]:
-    """The codes of a concept's views, and who drew each."""
-    image = loaded(tokenizer)
-    shown = list(views(packages(work_dir), concept, image.image_size))
-    codes = np.array([image.encode(picture) for _, picture in shown], np.int16)
-    return codes, [ARTISTS.index(artist) for artist, _ in shown]
-
-
-packages = cache(lambda work_dir: Pictures(work_dir / "npm" / "node_modules"))
-loaded = cache(load_tokenizer)
 
 
 if __name__ == "__main__":

@@ -55,4 +55,4 @@ DECODING: dict[str, dict[str, Any]] = {
 
 def template(codes_per_image: int, untrained_outputs: tuple[str, ...]) -> Template:
     """The published layout of every task."""
-    return Template(TASKS, ("<bos>", "{image}"), codes_per_image, untrained_outputs)
+    return Template(TASKS, ("<bos>", "{image}"), codes_per_image, codes_per_image, untrained_outputs)

@@ -49,17 +49,23 @@ class TextTokenizer(Protocol):
 
 @runtime_checkable
 class ImageTokenizer(Protocol):
-    """Pictures <-> a fixed number of codes, in raster order."""
+    """Pictures <-> a fixed number of codes, in raster order; other codes of what is only looked at."""
 
     codebook_size: int
     image_size: int
     """Side of the square picture, in pixels."""
     codes_per_image: int
+    codes_per_shown_image: int
     embedding: torch.Tensor
     """The codebook: (codebook_size, dim), float32, frozen."""
 
     def encode(self, image: Image) -> np.ndarray:
-        """int64 codes of shape (codes_per_image,)."""
+        """int64 codes of shape (codes_per_image,), which `decode` turns back."""
+        ...
+
+    def encode_shown(self, image: Image) -> np.ndarray:
+        """int64 codes of shape (codes_per_shown_image,) of a picture that a user shows: those of `encode`,
+        unless the tokenizer has other ones of what it shows."""
         ...
 
     def decode(self, codes: CodeSequence) -> Image: ...

@@ -1,4 +1,7 @@
-"""nano's image tokenizer: a small convolutional VQ autoencoder, 96 x 96 pixels <-> 12 x 12 codes."""
+"""nano's image tokenizer: a small convolutional VQ autoencoder, 96 x 96 pixels <-> 12 x 12 codes.
+
+With a semantic encoder beside it, pictures that are shown are read by that one, in fewer codes.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,12 @@ from torch.nn import functional
 
 from ar_omni.errors import InputError
 from ar_omni.tokenizers.quantizer import VectorQuantizer
+from ar_omni.tokenizers.semantic import SemanticConfig, SemanticEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+SEMANTIC_NAME = "semantic.safetensors"
 
 
 @dataclass(frozen=True)
@@ -103,14 +109,27 @@ class ImageAutoencoder(nn.Module):
 
 
 class NanoImageTokenizer:
-    """Pictures <-> raster-ordered codes, as `ar_omni.tokenizers.base.ImageTokenizer` asks."""
+    """Pictures <-> raster-ordered codes, as `ar_omni.tokenizers.base.ImageTokenizer` asks.
 
-    def __init__(self, config: ImageTokenizerConfig, network: ImageAutoencoder) -> None:
+    Args:
+        config: shape of `network`.
+        network: the autoencoder.
+        semantic: reads pictures that are shown; without it `network` does.
+    """
+
+    def __init__(
+        self,
+        config: ImageTokenizerConfig,
+        network: ImageAutoencoder,
+        semantic: SemanticEncoder | None = None,
+    ) -> None:
         self.config = config
         self.network = network.eval().requires_grad_(False)
+        self.semantic = semantic
         self.codebook_size = config.codebook_size
         self.image_size = config.image_size
         self.codes_per_image = config.grid**2
+        self.codes_per_shown_image = semantic.config.codes if semantic else self.codes_per_image
 
     @property
     def embedding(self) -> Tensor:
@@ -120,9 +139,15 @@ class NanoImageTokenizer:
     @torch.inference_mode()
     def encode(self, image: Image.Image) -> np.ndarray:
         """Codes of a picture of any size, int64 (codes_per_image,); it is fitted into a white square."""
-        pixels = np.asarray(fit_square(image, self.image_size), dtype=np.float32) / 127.5 - 1
-        latents = self.network.encode(torch.from_numpy(pixels).permute(2, 0, 1)[None])
+        latents = self.network.encode(_pixels(image, self.image_size))
         return self.network.quantizer.encode(latents).flatten().numpy()
+
+    @torch.inference_mode()
+    def encode_shown(self, image: Image.Image) -> np.ndarray:
+        """Codes of what a picture of any size shows, int64 (codes_per_shown_image,)."""
+        if self.semantic is None:
+            return self.encode(image)
+        return self.semantic.encode(_pixels(image, self.semantic.config.image_size))[0].numpy()
 
     @torch.inference_mode()
     def decode(self, codes: Sequence[int]) -> Image.Image:
@@ -141,12 +166,14 @@ class NanoImageTokenizer:
         return Image.fromarray(((pixels.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).numpy())
 
     def save(self, folder: str | PathLike) -> None:
-        """Writes `config.json` and `model.safetensors` (weights in half precision)."""
+        """Writes `config.json`, `model.safetensors` (weights in half precision) and `SEMANTIC_NAME`."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "config.json").write_text(
-            json.dumps({"type": "nano_image", **asdict(self.config)}, indent=2) + "\n"
-        )
+        values = {"type": "nano_image", **asdict(self.config)}
+        if self.semantic:
+            values["semantic"] = asdict(self.semantic.config)
+            self.semantic.save(folder / SEMANTIC_NAME)
+        (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n")
         save_file(
             {key: value.half().contiguous() for key, value in self.network.state_dict().items()},
             folder / "model.safetensors",
@@ -157,11 +184,19 @@ class NanoImageTokenizer:
         """Reads what `save` wrote; computes in float32."""
         values = json.loads((Path(folder) / "config.json").read_text())
         values.pop("type")
+        seen = values.pop("semantic", None)
         config = ImageTokenizerConfig(**values)
         network = ImageAutoencoder(config)
         weights = load_file(Path(folder) / "model.safetensors")
         network.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
-        return cls(config, network)
+        semantic = seen and SemanticEncoder.load(Path(folder) / SEMANTIC_NAME, SemanticConfig(**seen))
+        return cls(config, network, semantic)
+
+
+def _pixels(image: Image.Image, size: int) -> Tensor:
+    """A picture fitted into a white square: float32 (1, 3, size, size) in [-1, 1]."""
+    pixels = np.asarray(fit_square(image, size), dtype=np.float32) / 127.5 - 1
+    return torch.from_numpy(pixels).permute(2, 0, 1)[None]
 
 
 def fit_square(image: Image.Image, size: int) -> Image.Image:

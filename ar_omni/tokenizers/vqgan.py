@@ -94,7 +94,7 @@ class VQGANTokenizer:
         self.network = network.eval().requires_grad_(False)
         self.codebook_size = config.codebook_size
         self.image_size = config.image_size
-        self.codes_per_image = config.grid**2
+        self.codes_per_image = self.codes_per_shown_image = config.grid**2
 
     @classmethod
     def load(cls, folder: str | PathLike) -> VQGANTokenizer:
@@ -147,6 +147,10 @@ class VQGANTokenizer:
         pixels = np.asarray(center_square(image, self.image_size)) / 255.0 * 2 - 1
         pixels = torch.from_numpy(pixels).permute(2, 0, 1).float()[None].to(self.device)
         return self.network.quantize(self.network.latents(pixels)).flatten().cpu().numpy()
+
+    def encode_shown(self, image: Image.Image) -> np.ndarray:
+        """Those of `encode`: pictures that are shown and drawn have the same codes."""
+        return self.encode(image)
 
     @torch.inference_mode()
     def decode(self, codes: Sequence[int]) -> Image.Image:

@@ -56,8 +56,6 @@ class Recipe:
     """Share of the drawings that are learned without their prompt, for guidance."""
     cuts: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """task -> end -> share of its rows that are learned no further; see `ar_omni.training.cuts`."""
-    shown: float = 0.0
-    """Loss weight of the codes of pictures that are shown, after their opening."""
     seed: int = 0
 
 

@@ -2,7 +2,7 @@
 
 What a name means decides the opening of a picture, and the rest follows from there; what is asked decides the
 text of a reply, and its speech follows from there. So many names and replies are learned in the same time if
-most rows end there. What follows is learned from the others, and from pictures that are shown.
+most rows end there. What follows is learned from the others.
 """
 
 from __future__ import annotations
@@ -38,18 +38,6 @@ def cut(
             return [weight if place < end else 0.0 for place, weight in enumerate(weights)]
         chance -= share
     return list(weights)
-
-
-def with_shown(
-    example: Example, weights: Sequence[float], vocabulary: Vocabulary, weight: float
-) -> list[float]:
-    """The loss weights (T) of a row whose shown pictures, which weigh 0, are learned after their opening."""
-    weights, since = list(weights), 0
-    for place, token_id in enumerate(example.input_ids):
-        since = 0 if token_id == vocabulary.boi_id else since + 1
-        if token_id in vocabulary.image and since > OPENING and not weights[place]:
-            weights[place] = weight
-    return weights
 
 
 def _after_opening(example: Example, weights: Sequence[float], vocabulary: Vocabulary) -> int:

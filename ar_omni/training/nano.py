@@ -28,7 +28,7 @@ def assemble(
         shape: geometry of the decoder.
         image: trained tokenizer of pictures.
         speech: trained tokenizer of speech.
-        template: layout of the turns; its number of codes a picture is set from `image`.
+        template: layout of the turns; its numbers of codes a picture are set from `image`.
     """
     text = SentencePieceTokenizer.train([ALPHABET])
     vocabulary = Vocabulary.nano(text.codebook_size, image.codebook_size, speech.codebook_size)
@@ -45,5 +45,9 @@ def assemble(
         image_embedding_dim=image.embedding.shape[1],
         vocabulary=vocabulary.to_dict(),
     )
-    template = replace(template, codes_per_image=image.codes_per_image)
+    template = replace(
+        template,
+        codes_per_image=image.codes_per_image,
+        codes_per_shown_image=image.codes_per_shown_image,
+    )
     return AROmniForCausalLM(config), Processor(vocabulary, text, image, speech, template)

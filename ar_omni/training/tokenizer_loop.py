@@ -16,18 +16,20 @@ from ar_omni.training.precision import autocast
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to train: `steps`, with a cosine from `learning_rate` to a tenth after a short warmup."""
+    """How long to train: `steps`, with a cosine from `learning_rate` to `floor` of it after a warmup."""
 
     steps: int
     learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    floor: float = 0.1
     warmup: int = 100
     save_every: int = 300
 
     def rate(self, step: int) -> float:
-        """Learning rate factor at `step`, in (0, 1]."""
+        """Learning rate factor at `step`, in [0, 1]."""
         warm = min(1.0, (step + 1) / self.warmup)
         cosine = 0.5 * (1 + torch.cos(torch.tensor(torch.pi * min(1.0, step / self.steps))).item())
-        return warm * (0.1 + 0.9 * cosine)
+        return warm * (self.floor + (1 - self.floor) * cosine)
 
 
 def fit(
@@ -39,7 +41,11 @@ def fit(
     started again takes exactly the steps it would have taken.
     """
     optimizer = torch.optim.AdamW(
-        model.parameters(), lr=budget.learning_rate, betas=(0.9, 0.95), weight_decay=0.0, fused=True
+        model.parameters(),
+        lr=budget.learning_rate,
+        betas=(0.9, 0.95),
+        weight_decay=budget.weight_decay,
+        fused=True,
     )
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, budget.rate)
     start = 0

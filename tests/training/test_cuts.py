@@ -1,4 +1,4 @@
-"""Rows that end early: what of them is learned and read, and what pictures that are shown teach."""
+"""Rows that end early: what of them is learned and read."""
 
 import random
 from dataclasses import replace
@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from ar_omni.processing import ROLES, Processor
-from ar_omni.training.cuts import ENDS, cut, with_shown
+from ar_omni.training.cuts import ENDS, cut
 from ar_omni.training.objective import Objective, ObjectiveOptions, Row, pad_rows
 from ar_omni.training.preview import OPENING
 
@@ -17,7 +17,8 @@ CODES = [code % 5 for code in range(3 * OPENING)]
 @pytest.fixture
 def talk(processor):
     """What is this? A pear, in text and speech, and a drawing of it."""
-    template = replace(processor.template, codes_per_image=len(CODES))
+    sizes = {"codes_per_image": len(CODES), "codes_per_shown_image": len(CODES)}
+    template = replace(processor.template, **sizes)
     tokenizers = (processor.text_tokenizer, processor.image_tokenizer, processor.speech_tokenizer)
     processor = Processor(processor.vocabulary, *tokenizers, template)
     picture = {"type": "image", "codes": CODES}
@@ -75,11 +76,3 @@ def test_shares_are_shares_of_the_rows(talk, vocabulary):
     assert len(set(reaches)) == 3
     text, opening, whole = (reaches.count(reach) / len(rows) for reach in sorted(set(reaches)))
     assert (text, opening, whole) == pytest.approx((0.5, 0.25, 0.25), abs=0.04)
-
-
-def test_shown_pictures_are_learned_after_their_opening(talk, vocabulary):
-    before, after = _weights(talk), with_shown(talk, _weights(talk), vocabulary, 0.5)
-    first = talk.input_ids.index(vocabulary.boi_id) + 1 + OPENING
-    changed = [place for place, (old, new) in enumerate(zip(before, after, strict=True)) if old != new]
-    assert changed == list(range(first, first + len(CODES) - OPENING))
-    assert {after[place] for place in changed} == {0.5}

@@ -16,7 +16,7 @@ def batch(vocabulary):
     for number in range(len(vocabulary.image)):
         picture = [vocabulary.boi_id, *[vocabulary.image.start + number] * PICTURE, vocabulary.eoi_id]
         shown, drawn = [0.0] * len(picture), [1.0] * len(picture)
-        # learned after its opening, like `with_shown`
+        # learned after its opening
         shown[50:-1] = [0.3] * len(shown[50:-1])
         rows += [Row([vocabulary.bos_id, *picture, *picture], [0.0, *shown, *drawn])] * 10
     return pad_rows(rows, vocabulary.pad_id)

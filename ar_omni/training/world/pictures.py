@@ -10,10 +10,13 @@ import unicodedata
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
+
+from ar_omni.training.world.icons import call_names, load_icons
 
 PACKAGES = (
     "emojibase-data@17.0.0",
@@ -21,10 +24,17 @@ PACKAGES = (
     "@twemoji/svg@15.0.0",
     "@lobehub/fluent-emoji-3d@1.1.0",
     "@lobehub/fluent-emoji-flat@1.1.0",
+    "@iconify-json/noto-v1@1.2.5",
+    "@iconify-json/fxemoji@1.2.2",
+    "@iconify-json/emojione@1.2.3",
+    "@iconify-json/streamline-emojis@1.2.4",
 )
 STYLES = ("classic", "flat", "3d")
-OTHER_ARTIST = "plain"
-"""What nano is shown and never draws: the pictures of `3d` without shading."""
+ICON_SETS = ("noto-v1", "fxemoji", "emojione", "streamline-emojis")
+MAKERS = {"plain": "3d", "noto-v1": "classic"}
+"""Artist -> the style that is the same maker's: `plain` is `3d` without shading."""
+ARTISTS = (*STYLES, "plain", *ICON_SETS)
+"""Who drew what nano is shown; it draws as the first three alone."""
 GROUPS = {
     0: "smileys and emotion",
     1: "people and body",
@@ -112,7 +122,7 @@ class Pictures:
             "3d": {
                 file.stem.upper(): file for file in (root / "@lobehub/fluent-emoji-3d/assets").glob("*.webp")
             },
-            OTHER_ARTIST: {
+            "plain": {
                 file.stem.upper(): file for file in (root / "@lobehub/fluent-emoji-flat/assets").glob("*.svg")
             },
         }
@@ -143,12 +153,20 @@ class Pictures:
         canvas.alpha_composite(self.cutout(concept, style, size))
         return canvas.convert("RGB")
 
-    def has(self, concept: Concept, artist: str) -> bool:
-        """Whether one of `files` draws the concept."""
-        return self._key(self.files[artist], concept.hexcode) is not None
+    @cached_property
+    def icons(self) -> dict[str, dict[str, str]]:
+        """Icon set -> hexcode -> SVG."""
+        concepts = self.concepts()
+        called = call_names(self.root, {concept.hexcode: concept.name for concept in concepts})
+        return {name: load_icons(self.root / "@iconify-json" / name, called) for name in ICON_SETS}
+
+    def artists(self, concept: Concept) -> list[str]:
+        """Who drew the concept, in the order of `ARTISTS`."""
+        tables = {"classic": self.noto, **self.files, **self.icons}
+        return [artist for artist in ARTISTS if self._key(tables[artist], concept.hexcode)]
 
     def cutout(self, concept: Concept, artist: str, size: int) -> Image.Image:
-        """The concept by the artist of a style, or by the other one: RGBA, what is around it transparent."""
+        """The concept by one of its `artists`: RGBA, what is around it transparent."""
         picture = self._source(concept, artist, size).convert("RGBA")
         return picture.resize((size, size), Image.Resampling.LANCZOS)
 
@@ -156,6 +174,8 @@ class Pictures:
         if artist == "classic":
             node = self.noto[self._key(self.noto, concept.hexcode)]
             return _render(ElementTree.tostring(node, encoding="unicode"), 2 * size)
+        if artist in ICON_SETS:
+            return _render(self.icons[artist][concept.hexcode], 2 * size)
         file = self.files[artist][self._key(self.files[artist], concept.hexcode)]
         if file.suffix == ".svg":
             return _render(file.read_text(encoding="utf-8"), 2 * size)

@@ -38,8 +38,8 @@ SHARES = {"speak": 0.26, "transcribe": 0.20, "draw": 0.24, "describe": 0.08, "ch
 LAX = 0.1
 """Share of the drawings with a style named that name any style of the thing, drawn so or not: where a thing
 was never seen in the style that is asked for, its name has to count for more."""
-VIEWED = 0.7
-"""Share of the pictures shown that are not exactly what nano draws."""
+MISSEEN = 0.1
+"""Share of the codes of a shown picture that are those of another one."""
 UNSTYLED = 0.2
 """Share of the pictures described that may be another artist's, and have no style that has a name."""
 OTHER_VOICES = 0.5
@@ -118,9 +118,12 @@ class World:
 
     def shown(self, index: int, style: str | None, rng: random.Random) -> dict:
         """A picture of a thing as a person shows it; without a style, any artist's."""
-        if self.views and (style is None or rng.random() < VIEWED):
-            return {"type": "image", "codes": self.views.of(index, style, rng).tolist()}
-        return self.picture(index, style or default_style(self.concepts[index]))
+        if not self.views:
+            return self.picture(index, style or default_style(self.concepts[index]))
+        seen = self.views.of(index, style, rng)
+        other = self.views.of(rng.randrange(len(self.concepts)), None, rng)
+        codes = [wrong if rng.random() < MISSEEN else code for code, wrong in zip(seen, other, strict=True)]
+        return {"type": "image", "codes": [int(code) for code in codes]}
 
     def request(self, text: str, rng: random.Random) -> list[dict]:
         """The part in which a user says `text`: another voice's, or one like a reply's."""

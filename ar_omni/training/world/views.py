@@ -1,36 +1,77 @@
 """How pictures come that people show: moved, turned, smaller, in other colours, or by another artist.
 
-Each picture that nano draws has one sequence of codes, which it would soon know by heart. What it is shown
-has to be known by what it looks like.
+What nano draws of a thing is one picture in each style. What it is shown has to be known by its looks.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
+from tqdm import tqdm
 
 from ar_omni.training.world.dialogues import trained_styles
-from ar_omni.training.world.pictures import OTHER_ARTIST, STYLES, Concept, Pictures
+from ar_omni.training.world.pictures import ARTISTS, MAKERS, STYLES, Concept, Pictures
 
-COPIES = 36
-"""Views of each thing, its styles in turn."""
-ARTISTS = (*STYLES, OTHER_ARTIST)
+COPIES = 48
+"""Views of each thing, its artists in turn."""
 Colour = tuple[int, int, int]
 WHITE = (255, 255, 255)
 
 
+def trained_artists(source: Pictures, concept: Concept) -> list[str]:
+    """Those whose pictures of a thing are learned from: not a style that it is held out of, nor its maker."""
+    held_out = set(STYLES) - set(trained_styles(concept))
+    return [artist for artist in source.artists(concept) if MAKERS.get(artist, artist) not in held_out]
+
+
 @dataclass(frozen=True)
-class Views:
-    """Tokenized views of each concept.
+class Cutouts:
+    """Every picture that is learned from, by every artist.
 
     Attributes:
-        codes: int16 (concepts, `COPIES`, codes).
-        artists: int8 (concepts, `COPIES`), places in `ARTISTS`; never one that the concept is held out of.
+        pixels: uint8 RGBA (N, size, size, 4).
+        concepts: int64 (N,), numbers of what they show.
+        artists: int64 (N,), places in `ARTISTS`.
+    """
+
+    pixels: np.ndarray
+    concepts: np.ndarray
+    artists: np.ndarray
+
+    @classmethod
+    def drawn(cls, source: Pictures, concepts: Sequence[Concept], size: int) -> Cutouts:
+        """Those of the picture packages."""
+        rows = [
+            (np.asarray(source.cutout(concept, artist, size)), concept.number, ARTISTS.index(artist))
+            for concept in tqdm(concepts, desc="cutouts", mininterval=5)
+            for artist in trained_artists(source, concept)
+        ]
+        return cls(*(np.array(column) for column in zip(*rows, strict=True)))
+
+    @classmethod
+    def load(cls, path: Path) -> Cutouts:
+        with np.load(path, allow_pickle=False) as data:
+            return cls(data["pixels"], data["concepts"], data["artists"])
+
+    def save(self, path: Path) -> None:
+        """Writes the file atomically."""
+        partial = path.with_suffix(".partial.npz")
+        np.savez_compressed(partial, **vars(self))
+        partial.rename(path)
+
+
+@dataclass(frozen=True)
+class Views:
+    """What nano sees in pictures of each concept.
+
+    Attributes:
+        codes: int16 (concepts, `COPIES`, codes): semantic codes.
+        artists: int8 (concepts, `COPIES`), places in `ARTISTS`.
     """
 
     codes: np.ndarray
@@ -53,16 +94,6 @@ class Views:
         own = self.artists[index]
         places = range(len(own)) if artist is None else np.flatnonzero(own == ARTISTS.index(artist))
         return self.codes[index, rng.choice(places)]
-
-
-def views(source: Pictures, concept: Concept, size: int) -> Iterator[tuple[str, Image.Image]]:
-    """(artist, picture) of each of a concept's `COPIES` views, the same ones at each call."""
-    rng = random.Random(concept.name)
-    artists = [*trained_styles(concept), *([OTHER_ARTIST] if source.has(concept, OTHER_ARTIST) else [])]
-    cutouts = {artist: source.cutout(concept, artist, size) for artist in artists}
-    for place in range(COPIES):
-        artist = artists[place % len(artists)]
-        yield artist, view(cutouts[artist], rng)
 
 
 def view(cutout: Image.Image, rng: random.Random, ground: Colour | None = None) -> Image.Image:

@@ -1,0 +1,120 @@
+"""What a picture shows, in a few codes: 96 x 96 pixels -> 48 codes, which do not decode.
+
+The codes of a picture that is drawn tell how each patch of it looks, and all of them change when it moves by
+a few pixels. These are of the picture as a whole: a network learned them by naming what many artists drew
+(`ar_omni.training.semantic`), so pictures of the same thing share most of them. They are quantized as in FSQ
+(Mentzer et al., arXiv 2309.15505): each is a number that is rounded to one of a few levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import PathLike
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class SemanticConfig:
+    """Shape of the network. The last `style_codes` of the `codes` codes tell how a picture is drawn, and the
+    others what it shows; each has `levels` values."""
+
+    image_size: int = 96
+    stride: int = 3
+    widths: tuple[int, ...] = (32, 64, 128, 192)
+    codes: int = 48
+    style_codes: int = 6
+    levels: int = 4
+
+    @property
+    def codebook_size(self) -> int:
+        """Every code has a range of its own, so that its value tells its place, too."""
+        return self.codes * self.levels
+
+
+def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(outputs))
+
+
+class Residual(nn.Module):
+    """A block of ResNet-D (He et al., arXiv 1812.01187): (B, inputs, S, S) -> (B, outputs, S / stride, *)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.first = _conv(inputs, outputs, stride=stride)
+        self.second = _conv(outputs, outputs)
+        self.skip = nn.Identity()
+        if stride > 1:
+            self.skip = nn.Sequential(nn.AvgPool2d(stride), _conv(inputs, outputs, kernel=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.second(functional.relu(self.first(x)))
+        return functional.relu(self.skip(x) + y)
+
+
+def _statistics(features: Tensor) -> Tensor:
+    """Mean and root mean square over the picture: (B, C, H, W) -> (B, 2 * C)."""
+    power = features.square().mean((2, 3)).float()
+    return torch.cat([features.mean((2, 3)).float(), (power + 1e-6).sqrt()], dim=1)
+
+
+class SemanticEncoder(nn.Module):
+    """Pixels in [-1, 1] (B, 3, S, S) -> numbers (B, codes) in [0, levels - 1], not yet rounded.
+
+    Those of the last `style_codes` codes are told from its texture by three convolutions of their own: from
+    how their features are distributed over the picture, whatever it shows.
+    """
+
+    def __init__(self, config: SemanticConfig) -> None:
+        super().__init__()
+        self.config = config
+        first, *_, last = config.widths
+        stages = zip(config.widths, config.widths[1:], strict=False)
+        self.stem = _conv(3, first, kernel=2 * config.stride - 1, stride=config.stride)
+        self.stages = nn.ModuleList(nn.Sequential(Residual(i, o, 2), Residual(o, o, 1)) for i, o in stages)
+        self.content = nn.Linear(last, config.codes - config.style_codes)
+        self.texture = nn.Sequential(
+            *(_conv(3, 24, kernel=5, stride=2), nn.ReLU(), _conv(24, 48, stride=2), nn.ReLU()),
+            *(_conv(48, 64), nn.ReLU()),
+        )
+        self.style = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, config.style_codes))
+        self.norm = nn.BatchNorm1d(config.codes)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        features = functional.relu(self.stem(pixels))
+        for stage in self.stages:
+            features = stage(features)
+        content, style = self.content(features.mean((2, 3))), self.style(_statistics(self.texture(pixels)))
+        numbers = self.norm(torch.cat([content, style], dim=1).float())
+        return (torch.tanh(0.8 * numbers) + 1) * (self.config.levels - 1) / 2
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """int64 codes (B, codes); the n-th is in [n * levels, (n + 1) * levels)."""
+        starts = torch.arange(self.config.codes) * self.config.levels
+        return self.forward(pixels).round().long() + starts
+
+    def save(self, path: str | PathLike) -> None:
+        """Writes the weights: those of convolutions in 8 bits, with a scale for each output, others in half
+        precision."""
+        tensors = {}
+        for name, value in self.state_dict().items():
+            if value.ndim == 4:
+                scale = value.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12) / 127
+                tensors |= {name: (value / scale).round().to(torch.int8), f"{name}.scale": scale}
+            elif value.is_floating_point():
+                tensors[name] = value.half()
+        save_file({name: value.contiguous() for name, value in tensors.items()}, path)
+
+    @classmethod
+    def load(cls, path: str | PathLike, config: SemanticConfig) -> SemanticEncoder:
+        """Reads what `save` wrote; computes in float32, as if in evaluation."""
+        tensors = {name: value.float() for name, value in load_file(path).items()}
+        for name in [name for name in tensors if f"{name}.scale" in tensors]:
+            tensors[name] *= tensors.pop(f"{name}.scale")
+        encoder = cls(config)
+        encoder.load_state_dict(encoder.state_dict() | tensors)  # counts of batches are not kept
+        return encoder.eval().requires_grad_(False)

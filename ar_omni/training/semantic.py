@@ -1,0 +1,115 @@
+"""Training of the codes of what a picture shows: from them alone its name and its artist have to be told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ar_omni.tokenizers.semantic import SemanticConfig, SemanticEncoder
+from ar_omni.training.world.pictures import Concept
+
+
+class Namer(nn.Module):
+    """Hidden states (B, width) -> logits of the things (B, things).
+
+    The vector of a thing is the sum of its own and of those of its words: what tells a woman from a man is
+    learned from all of them.
+
+    Args:
+        words: which words each thing has, float (things, words).
+        width: of the vectors.
+    """
+
+    def __init__(self, words: Tensor, width: int) -> None:
+        super().__init__()
+        self.register_buffer("words", words / words.sum(1, keepdim=True).clamp(min=1).sqrt())
+        self.word = nn.Parameter(0.05 * torch.randn(words.shape[1], width))
+        self.own = nn.Parameter(0.02 * torch.randn(len(words), width))
+        self.bias = nn.Parameter(torch.zeros(len(words)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ (self.words @ self.word + self.own).T + self.bias
+
+
+class SemanticTrainer(nn.Module):
+    """The encoder, and what reads its rounded numbers and is thrown away afterwards.
+
+    Args:
+        config: shape of the encoder.
+        words: which words each thing has, float (things, words).
+        artists: how many artists.
+        width: of the classifier's hidden layer.
+    """
+
+    def __init__(self, config: SemanticConfig, words: Tensor, artists: int, width: int = 512) -> None:
+        super().__init__()
+        self.encoder = SemanticEncoder(config).to(memory_format=torch.channels_last)
+        self.parts = config.codes - config.style_codes, config.style_codes
+        self.namer = nn.Sequential(nn.Linear(self.parts[0], width), nn.ReLU(), Namer(words, width))
+        self.artist = nn.Linear(config.style_codes, artists)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits of the things (B, things) and of the artists (B, artists), and the numbers that tell the
+        things, about 0 (B, numbers)."""
+        numbers = self.encoder(pixels)
+        numbers = numbers + (numbers.round() - numbers).detach()  # gradients pass the rounding
+        what, who = (numbers - (self.encoder.config.levels - 1) / 2).split(self.parts, dim=1)
+        return self.namer(what), self.artist(who), what
+
+    def losses(self, pixels: Tensor, things: Tensor, artists: Tensor) -> dict[str, Tensor]:
+        """Weighted terms for pixels (B, 3, S, S) in [-1, 1] of known things (B,) by known artists (B,)."""
+        named, drawn, what = self.forward(pixels)
+        return {
+            "thing": functional.cross_entropy(named.float(), things, label_smoothing=0.1),
+            "alike": contrastive_loss(what.float(), things),
+            "artist": 0.3 * functional.cross_entropy(drawn.float(), artists, label_smoothing=0.1),
+        }
+
+
+def contrastive_loss(numbers: Tensor, things: Tensor, temperature: float = 0.1) -> Tensor:
+    """Pictures of the same thing lie nearer to one another than to others, whoever drew them: the supervised
+    contrastive loss (Khosla et al., arXiv 2004.11362) of numbers (B, numbers) of things (B,)."""
+    unit = functional.normalize(numbers, dim=1)
+    itself = torch.eye(len(unit), dtype=torch.bool)
+    chances = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf).log_softmax(dim=1)
+    same = (things[:, None] == things) & ~itself
+    paired = same.sum(1) > 0
+    return -(chances.masked_fill(~same, 0).sum(1)[paired] / same.sum(1)[paired]).mean()
+
+
+def pairs(things: Tensor, count: int, neighbours: int = 4) -> Tensor:
+    """Places of `count` pictures: two each of things that follow one another in runs of `neighbours`, which
+    are alike.
+
+    Args:
+        things: what each picture shows, int64 (N,), in ascending order.
+        count: how many places.
+        neighbours: length of a run.
+    """
+    sizes = torch.bincount(things)
+    starts = sizes.cumsum(0) - sizes
+    run = torch.arange(neighbours)
+    chosen = (torch.randint(len(sizes), (-(-count // (2 * neighbours)), 1)) + run).flatten() % len(sizes)
+    first = (torch.rand(len(chosen)) * sizes[chosen]).long()
+    step = 1 + (torch.rand(len(chosen)) * (sizes[chosen] - 1)).long()
+    second = (first + step) % sizes[chosen]
+    return (starts[chosen] + torch.stack([first, second])).T.flatten()[:count]
+
+
+def word_table(concepts: Sequence[Concept]) -> Tensor:
+    """Which words each thing has in its name, search words and group: float (things, words), words of several
+    things alone."""
+    spoken = [
+        {word for text in (concept.name, *concept.tags, concept.group) for word in text.split()}
+        for concept in concepts
+    ]
+    counts = Counter(word for words in spoken for word in words)
+    places = {word: place for place, word in enumerate(sorted(w for w, count in counts.items() if count > 1))}
+    table = torch.zeros(len(concepts), len(places))
+    for row, words in zip(table, spoken, strict=True):
+        row[[places[word] for word in words if word in places]] = 1.0
+    return table

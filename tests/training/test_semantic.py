@@ -1,0 +1,62 @@
+"""How nano learns to see: by names, words and artists, and from what is alike."""
+
+import torch
+
+from ar_omni.tokenizers.semantic import SemanticConfig
+from ar_omni.training.semantic import SemanticTrainer, contrastive_loss, pairs, word_table
+from ar_omni.training.tokenizer_loop import Budget, fit
+from ar_omni.training.world.pictures import Concept
+
+CONCEPTS = [
+    Concept(name, "1F34E", group, tags, "is a thing", number)
+    for number, (name, group, tags) in enumerate(
+        [("woman cook", "people", ("food",)), ("man cook", "people", ()), ("red apple", "food", ("fruit",))]
+    )
+]
+CONFIG = SemanticConfig(image_size=24, widths=(8, 16, 16), codes=12, style_codes=3)
+
+
+def test_words_that_several_things_have_are_counted():
+    table = word_table(CONCEPTS)
+    assert table.tolist() == [[1, 1, 1], [1, 0, 1], [0, 1, 0]]  # cook, food, people
+
+
+def test_pictures_of_a_thing_come_in_twos_and_with_its_neighbours():
+    torch.manual_seed(0)
+    things = torch.arange(40).repeat_interleave(torch.randint(2, 8, (40,)))
+    for _ in range(20):
+        places = pairs(things, 32)
+        first, second = places.view(-1, 2).unbind(1)
+        assert len(places) == 32 and (first != second).all() and (things[first] == things[second]).all()
+        runs = things[first].view(-1, 4)
+        assert ((runs - runs[:, :1]) % 40 == torch.arange(4)).all()
+    drawn = torch.cat([pairs(things, 32) for _ in range(200)])
+    assert len(drawn.unique()) == len(things)
+
+
+def test_the_loss_is_least_where_the_same_lie_together():
+    things = torch.tensor([0, 1, 0, 1])
+    together = torch.tensor([[1.0, 0], [0, 1], [1, 0], [0, 1]])
+    apart = torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]])
+    assert contrastive_loss(together, things) < 0.01 < 5 < contrastive_loss(apart, things)
+    assert contrastive_loss(together, torch.tensor([0, 1, 0, 2])) < 0.01  # one is alone
+
+
+def test_it_learns_what_it_is_shown_and_who_drew_it(tmp_path):
+    torch.manual_seed(0)
+    colours = torch.tensor([[1.0, -1, -1], [-1, 1, -1], [-1, -1, 1]])
+    shades = torch.tensor([1.0, 0.4])
+    trainer = SemanticTrainer(CONFIG, word_table(CONCEPTS), artists=2)
+
+    def pictures():
+        things, artists = torch.arange(3).repeat(8), torch.arange(2).repeat_interleave(12)
+        flat = colours[things] * shades[artists, None]
+        return (flat[..., None, None] + 0.1 * torch.randn(24, 3, 24, 24)), things, artists
+
+    fit(trainer, lambda _: trainer.losses(*pictures()), Budget(60, 3e-3, warmup=5), tmp_path / "state.pt")
+    with torch.no_grad():
+        pixels, things, artists = pictures()
+        named, drawn, _ = trainer(pixels)
+        codes = trainer.encoder.encode(pixels)
+    assert (named.argmax(1) == things).all() and (drawn.argmax(1) == artists).all()
+    assert len({tuple(row.tolist()) for row in codes}) >= 6

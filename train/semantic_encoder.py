@@ -1,0 +1,65 @@
+"""Trains the codes by which nano sees what a picture shows, and puts them beside its image tokenizer.
+
+python train/semantic_encoder.py --work-dir runs/nano --steps 7000
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from ar_omni.tokenizers.image import NanoImageTokenizer
+from ar_omni.tokenizers.semantic import SemanticConfig
+from ar_omni.training.augmentation import plain, shown
+from ar_omni.training.precision import fast_float32
+from ar_omni.training.semantic import SemanticTrainer, pairs, word_table
+from ar_omni.training.tokenizer_loop import Budget, fit
+from ar_omni.training.world.pictures import ARTISTS, load_concepts
+from ar_omni.training.world.views import Cutouts
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
+    parser.add_argument("--tokenizer", type=Path, help="the image tokenizer (the work folder's)")
+    parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--batch-size", type=int, default=128)
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    fast_float32()
+    config = SemanticConfig()
+    cutouts = Cutouts.load(args.work_dir / "cutouts-96.npz")
+    pixels, things, artists = map(torch.from_numpy, (cutouts.pixels, cutouts.concepts, cutouts.artists))
+    concepts = load_concepts(args.work_dir / "concepts.json")
+    trainer = SemanticTrainer(config, word_table(concepts), len(ARTISTS))
+
+    def losses(step: int) -> dict[str, torch.Tensor]:
+        chosen = pairs(things, args.batch_size)
+        return trainer.losses(shown(pixels[chosen], config.image_size), things[chosen], artists[chosen])
+
+    budget = Budget(args.steps, learning_rate=3e-3, weight_decay=0.05, floor=0.0, warmup=200)
+    fit(trainer, losses, budget, args.work_dir / "semantic_encoder.pt")
+    tokenizer = NanoImageTokenizer.load(args.tokenizer or args.work_dir / "image_tokenizer")
+    NanoImageTokenizer(tokenizer.config, tokenizer.network, trainer.encoder.float()).save(
+        args.work_dir / "image_tokenizer"
+    )
+    print(json.dumps(quality(trainer, pixels, things, artists), indent=2))
+
+
+@torch.inference_mode()
+def quality(trainer: SemanticTrainer, pixels, things, artists) -> dict[str, float]:
+    """Shares of the pictures that it learned from whose thing and whose artist it tells."""
+    size = trainer.encoder.config.image_size
+    guesses = [trainer(plain(batch, size)) for batch in pixels.split(256)]
+    named, drawn, _ = (torch.cat(outputs).argmax(1) for outputs in zip(*guesses, strict=True))
+    return {
+        "thing": (named == things).float().mean().item(),
+        "artist": (drawn == artists).float().mean().item(),
+    }
+
+
+if __name__ == "__main__":
+    main()
