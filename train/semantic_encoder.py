@@ -38,7 +38,11 @@ def main() -> None:
 
     def losses(step: int) -> dict[str, torch.Tensor]:
         chosen = pairs(things, args.batch_size)
-        return trainer.losses(shown(pixels[chosen], config.image_size), things[chosen], artists[chosen])
+        cutouts = pixels[chosen]
+        changed = shown(cutouts, config.image_size)
+        as_is = torch.rand(len(cutouts), 1, 1, 1) < 0.5
+        plainer = torch.where(as_is, plain(cutouts, config.image_size), changed)
+        return trainer.losses(changed, plainer, things[chosen], artists[chosen])
 
     budget = Budget(args.steps, learning_rate=3e-3, weight_decay=0.05, floor=0.0, warmup=200)
     fit(trainer, losses, budget, args.work_dir / "semantic_encoder.pt")
@@ -53,8 +57,8 @@ def main() -> None:
 def quality(trainer: SemanticTrainer, pixels, things, artists) -> dict[str, float]:
     """Shares of the pictures that it learned from whose thing and whose artist it tells."""
     size = trainer.encoder.config.image_size
-    guesses = [trainer(plain(batch, size)) for batch in pixels.split(256)]
-    named, drawn, _ = (torch.cat(outputs).argmax(1) for outputs in zip(*guesses, strict=True))
+    guesses = [trainer.told(plain(batch, size)) for batch in pixels.split(256)]
+    named, drawn = map(torch.cat, zip(*guesses, strict=True))
     return {
         "thing": (named == things).float().mean().item(),
         "artist": (drawn == artists).float().mean().item(),

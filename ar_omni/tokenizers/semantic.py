@@ -9,6 +9,7 @@ a few pixels. These are of the picture as a whole: a network learned them by nam
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from os import PathLike
 
 import torch
@@ -56,40 +57,57 @@ class Residual(nn.Module):
         return functional.relu(self.skip(x) + y)
 
 
-def _statistics(features: Tensor) -> Tensor:
-    """Mean and root mean square over the picture: (B, C, H, W) -> (B, 2 * C)."""
-    power = features.square().mean((2, 3)).float()
-    return torch.cat([features.mean((2, 3)).float(), (power + 1e-6).sqrt()], dim=1)
+class Content(nn.Module):
+    """Pixels (B, 3, S, S) -> what they show: (B, numbers)."""
+
+    def __init__(self, widths: tuple[int, ...], stride: int, numbers: int) -> None:
+        super().__init__()
+        self.stem = _conv(3, widths[0], kernel=2 * stride - 1, stride=stride)
+        self.stages = nn.Sequential(
+            *(nn.Sequential(Residual(i, o, 2), Residual(o, o, 1)) for i, o in pairwise(widths))
+        )
+        self.project = nn.Linear(widths[-1], numbers)
+        self.norm = nn.BatchNorm1d(numbers)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        features = self.stages(functional.relu(self.stem(pixels)))
+        return self.norm(self.project(features.mean((2, 3))).float())
+
+
+class Style(nn.Module):
+    """Pixels (B, 3, S, S) -> how they are drawn, told from how the features of a few convolutions are
+    distributed over the picture, whatever it shows: (B, numbers)."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(
+            *(_conv(3, 24, kernel=5, stride=2), nn.ReLU(), _conv(24, 48, stride=2), nn.ReLU()),
+            *(_conv(48, 64), nn.ReLU()),
+        )
+        self.project = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, numbers))
+        self.norm = nn.BatchNorm1d(numbers)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        features = self.convs(pixels)
+        mean, power = features.mean((2, 3)).float(), features.square().mean((2, 3)).float()
+        statistics = torch.cat([mean, (power + 1e-6).sqrt()], dim=1)
+        return self.norm(self.project(statistics).float())
 
 
 class SemanticEncoder(nn.Module):
-    """Pixels in [-1, 1] (B, 3, S, S) -> numbers (B, codes) in [0, levels - 1], not yet rounded.
-
-    Those of the last `style_codes` codes are told from its texture by three convolutions of their own: from
-    how their features are distributed over the picture, whatever it shows.
-    """
+    """Pixels in [-1, 1] (B, 3, S, S) -> numbers (B, codes) in [0, levels - 1], not yet rounded."""
 
     def __init__(self, config: SemanticConfig) -> None:
         super().__init__()
         self.config = config
-        first, *_, last = config.widths
-        stages = zip(config.widths, config.widths[1:], strict=False)
-        self.stem = _conv(3, first, kernel=2 * config.stride - 1, stride=config.stride)
-        self.stages = nn.ModuleList(nn.Sequential(Residual(i, o, 2), Residual(o, o, 1)) for i, o in stages)
-        self.content = nn.Linear(last, config.codes - config.style_codes)
-        self.texture = nn.Sequential(
-            *(_conv(3, 24, kernel=5, stride=2), nn.ReLU(), _conv(24, 48, stride=2), nn.ReLU()),
-            *(_conv(48, 64), nn.ReLU()),
-        )
-        self.style = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, config.style_codes))
-        self.norm = nn.BatchNorm1d(config.codes)
+        self.content = Content(config.widths, config.stride, config.codes - config.style_codes)
+        self.style = Style(config.style_codes)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        features = functional.relu(self.stem(pixels))
-        for stage in self.stages:
-            features = stage(features)
-        content, style = self.content(features.mean((2, 3))), self.style(_statistics(self.texture(pixels)))
-        numbers = self.norm(torch.cat([content, style], dim=1).float())
+        return self.bounded(torch.cat([self.content(pixels), self.style(pixels)], dim=1))
+
+    def bounded(self, numbers: Tensor) -> Tensor:
+        """Any numbers -> into [0, levels - 1], in the same order."""
         return (torch.tanh(0.8 * numbers) + 1) * (self.config.levels - 1) / 2
 
     def encode(self, pixels: Tensor) -> Tensor:

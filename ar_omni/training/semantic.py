@@ -36,7 +36,7 @@ class Namer(nn.Module):
 
 
 class SemanticTrainer(nn.Module):
-    """The encoder, and what reads its rounded numbers and is thrown away afterwards.
+    """The encoder, and two classifiers that read its rounded numbers and are thrown away afterwards.
 
     Args:
         config: shape of the encoder.
@@ -48,26 +48,31 @@ class SemanticTrainer(nn.Module):
     def __init__(self, config: SemanticConfig, words: Tensor, artists: int, width: int = 512) -> None:
         super().__init__()
         self.encoder = SemanticEncoder(config).to(memory_format=torch.channels_last)
-        self.parts = config.codes - config.style_codes, config.style_codes
-        self.namer = nn.Sequential(nn.Linear(self.parts[0], width), nn.ReLU(), Namer(words, width))
+        numbers = config.codes - config.style_codes
+        self.namer = nn.Sequential(nn.Linear(numbers, width), nn.ReLU(), Namer(words, width))
         self.artist = nn.Linear(config.style_codes, artists)
 
-    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits of the things (B, things) and of the artists (B, artists), and the numbers that tell the
-        things, about 0 (B, numbers)."""
-        numbers = self.encoder(pixels)
-        numbers = numbers + (numbers.round() - numbers).detach()  # gradients pass the rounding
-        what, who = (numbers - (self.encoder.config.levels - 1) / 2).split(self.parts, dim=1)
-        return self.namer(what), self.artist(who), what
-
-    def losses(self, pixels: Tensor, things: Tensor, artists: Tensor) -> dict[str, Tensor]:
-        """Weighted terms for pixels (B, 3, S, S) in [-1, 1] of known things (B,) by known artists (B,)."""
-        named, drawn, what = self.forward(pixels)
+    def losses(self, changed: Tensor, plainer: Tensor, things: Tensor, artists: Tensor) -> dict[str, Tensor]:
+        """Weighted terms for the same pictures twice, pixels (B, 3, S, S) in [-1, 1] of known things (B,) by
+        known artists (B,): `changed` to tell what they show, and `plainer` to tell who drew them, which
+        changed colours hide."""
+        content = self._rounded(self.encoder.content(changed))
+        style = self._rounded(self.encoder.style(plainer))
         return {
-            "thing": functional.cross_entropy(named.float(), things, label_smoothing=0.1),
-            "alike": contrastive_loss(what.float(), things),
-            "artist": 0.3 * functional.cross_entropy(drawn.float(), artists, label_smoothing=0.1),
+            "thing": functional.cross_entropy(self.namer(content).float(), things, label_smoothing=0.1),
+            "alike": contrastive_loss(content.float(), things),
+            "artist": functional.cross_entropy(self.artist(style).float(), artists, label_smoothing=0.1),
         }
+
+    def told(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """The likeliest thing and artist of each picture, int64 (B,) each."""
+        content, style = (self._rounded(part(pixels)) for part in (self.encoder.content, self.encoder.style))
+        return self.namer(content).argmax(1), self.artist(style).argmax(1)
+
+    def _rounded(self, numbers: Tensor) -> Tensor:
+        """As the codes keep them, about 0; gradients pass the rounding."""
+        numbers = self.encoder.bounded(numbers)
+        return numbers + (numbers.round() - numbers).detach() - (self.encoder.config.levels - 1) / 2
 
 
 def contrastive_loss(numbers: Tensor, things: Tensor, temperature: float = 0.1) -> Tensor:
