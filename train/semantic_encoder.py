@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -46,11 +47,17 @@ def main() -> None:
 
     budget = Budget(args.steps, learning_rate=3e-3, weight_decay=0.05, floor=0.0, warmup=200)
     fit(trainer, losses, budget, args.work_dir / "semantic_encoder.pt")
+    encoder = trainer.eval().remembering(shots(pixels, things, artists, config.image_size))
     tokenizer = NanoImageTokenizer.load(args.tokenizer or args.work_dir / "image_tokenizer")
-    NanoImageTokenizer(tokenizer.config, tokenizer.network, trainer.encoder.float()).save(
-        args.work_dir / "image_tokenizer"
-    )
+    NanoImageTokenizer(tokenizer.config, tokenizer.network, encoder).save(args.work_dir / "image_tokenizer")
     print(json.dumps(quality(trainer, pixels, things, artists), indent=2))
+
+
+def shots(pixels, things, artists, size: int, rounds: int = 8) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Every picture `rounds` times as it might be shown, with its thing and artist."""
+    for _ in range(rounds):
+        for rows in torch.arange(len(pixels)).split(256):
+            yield shown(pixels[rows], size), things[rows], artists[rows]
 
 
 @torch.inference_mode()

@@ -52,8 +52,8 @@ def probe(omni: AROmni, world: World, spoken: Sequence[Spoken], limit: int | Non
     talks = {
         "speak": [_talk(_part("text", text), _codes("audio", codes)) for text, codes in spoken],
         "transcribe": [_talk(_codes("audio", codes), _part("transcript", text)) for text, codes in spoken],
-        **_talks_of_pictures(world, pairs, ""),
-        **_talks_of_pictures(world, _pairs(world, new=True)[:limit], " new pair"),
+        **_talks_of_pictures(omni, world, pairs, ""),
+        **_talks_of_pictures(omni, world, _pairs(world, new=True)[:limit], " new pair"),
     }
     names = [world.concepts[index].name for index, _ in pairs]
     gallery = _gallery(omni, world)
@@ -71,13 +71,17 @@ def probe(omni: AROmni, world: World, spoken: Sequence[Spoken], limit: int | Non
     return figures
 
 
-def _talks_of_pictures(world: World, pairs: Sequence[tuple[int, str]], kind: str) -> dict[str, list[Talk]]:
-    """Each pair drawn and described."""
+def _talks_of_pictures(
+    omni: AROmni, world: World, pairs: Sequence[tuple[int, str]], kind: str
+) -> dict[str, list[Talk]]:
+    """Each pair drawn and described; what is described is shown as a picture, as its codes draw it."""
+    decode = omni.processor.image_tokenizer.decode
     drawn, described = [], []
     for index, style in pairs:
         concept, picture = world.concepts[index], world.picture(index, style)
         drawn.append(_talk(_part("text", styled(concept.phrase, style)), picture))
-        described.append(_talk(picture, _part("text", caption(concept, style))))
+        shown = {"type": "image", "image": decode(picture["codes"])}
+        described.append(_talk(shown, _part("text", caption(concept, style))))
     return {f"draw{kind}": drawn, f"describe{kind}": described}
 
 

@@ -1,9 +1,10 @@
-"""What a picture shows, in a few codes: 96 x 96 pixels -> 48 codes, which do not decode.
+"""What a picture shows, in a few codes: 96 x 96 pixels -> 16 codes, which do not decode.
 
 The codes of a picture that is drawn tell how each patch of it looks, and all of them change when it moves by
 a few pixels. These are of the picture as a whole: a network learned them by naming what many artists drew
-(`ar_omni.training.semantic`), so pictures of the same thing share most of them. They are quantized as in FSQ
-(Mentzer et al., arXiv 2309.15505): each is a number that is rounded to one of a few levels.
+(`ar_omni.training.semantic`), so pictures of the same thing lie near one another. An associative memory of
+what it has seen makes them nearly equal (Ramsauer et al., arXiv 2008.02217), and they are quantized as in FSQ
+(Mentzer et al., arXiv 2309.15505): a code is a few numbers, each rounded to one of a few levels.
 """
 
 from __future__ import annotations
@@ -17,23 +18,33 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
+SHARPNESS = 80.0
+"""Of what comes to mind: the larger, the fewer things at once."""
+
 
 @dataclass(frozen=True)
 class SemanticConfig:
     """Shape of the network. The last `style_codes` of the `codes` codes tell how a picture is drawn, and the
-    others what it shows; each has `levels` values."""
+    others what it shows; each spells `digits` numbers of `levels` levels."""
 
     image_size: int = 96
     stride: int = 3
     widths: tuple[int, ...] = (32, 64, 128, 192)
-    codes: int = 48
-    style_codes: int = 6
+    codes: int = 16
+    style_codes: int = 2
+    digits: int = 3
     levels: int = 4
+    things: int = 0
+    artists: int = 0
+
+    @property
+    def values(self) -> int:
+        """Of a code; each code has a range of its own, so that it tells its place, too."""
+        return self.levels**self.digits
 
     @property
     def codebook_size(self) -> int:
-        """Every code has a range of its own, so that its value tells its place, too."""
-        return self.codes * self.levels
+        return self.codes * self.values
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -94,26 +105,53 @@ class Style(nn.Module):
         return self.norm(self.project(statistics).float())
 
 
+class Memory(nn.Module):
+    """What was seen, and what comes to mind: numbers (B, N) -> the like of them that is kept, (B, N).
+
+    A mixture where several are alike; where nothing is kept, the numbers stay as they are.
+    """
+
+    def __init__(self, size: int, numbers: int) -> None:
+        super().__init__()
+        self.register_buffer("kept", torch.zeros(size, numbers))
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        if not len(self.kept):
+            return numbers
+        alike = functional.normalize(numbers, dim=1) @ functional.normalize(self.kept, dim=1).T
+        return (SHARPNESS * alike).softmax(dim=1) @ self.kept
+
+
 class SemanticEncoder(nn.Module):
-    """Pixels in [-1, 1] (B, 3, S, S) -> numbers (B, codes) in [0, levels - 1], not yet rounded."""
+    """Pixels in [-1, 1] (B, 3, S, S) -> numbers (B, codes * digits) about 0, not yet rounded."""
 
     def __init__(self, config: SemanticConfig) -> None:
         super().__init__()
         self.config = config
-        self.content = Content(config.widths, config.stride, config.codes - config.style_codes)
-        self.style = Style(config.style_codes)
+        style = config.style_codes * config.digits
+        content = config.codes * config.digits - style
+        self.content = Content(config.widths, config.stride, content)
+        self.style = Style(style)
+        self.things, self.artists = Memory(config.things, content), Memory(config.artists, style)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.bounded(torch.cat([self.content(pixels), self.style(pixels)], dim=1))
+        content, style = (self.bounded(part(pixels)) for part in (self.content, self.style))
+        return torch.cat([self.things(content), self.artists(style)], dim=1)
 
     def bounded(self, numbers: Tensor) -> Tensor:
-        """Any numbers -> into [0, levels - 1], in the same order."""
-        return (torch.tanh(0.8 * numbers) + 1) * (self.config.levels - 1) / 2
+        """Any numbers -> within half of `levels - 1` of 0, in the same order."""
+        return torch.tanh(0.8 * numbers) * self.reach
+
+    @property
+    def reach(self) -> float:
+        return (self.config.levels - 1) / 2
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """int64 codes (B, codes); the n-th is in [n * levels, (n + 1) * levels)."""
-        starts = torch.arange(self.config.codes) * self.config.levels
-        return self.forward(pixels).round().long() + starts
+        """int64 codes (B, codes); the n-th is in [n * values, (n + 1) * values)."""
+        config = self.config
+        digits = (self.forward(pixels) + self.reach).round().long().unflatten(1, (-1, config.digits))
+        values = (digits * config.levels ** torch.arange(config.digits)).sum(-1)
+        return values + torch.arange(config.codes) * config.values
 
     def save(self, path: str | PathLike) -> None:
         """Writes the weights: those of convolutions in 8 bits, with a scale for each output, others in half

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -48,9 +49,10 @@ class SemanticTrainer(nn.Module):
     def __init__(self, config: SemanticConfig, words: Tensor, artists: int, width: int = 512) -> None:
         super().__init__()
         self.encoder = SemanticEncoder(config).to(memory_format=torch.channels_last)
-        numbers = config.codes - config.style_codes
-        self.namer = nn.Sequential(nn.Linear(numbers, width), nn.ReLU(), Namer(words, width))
-        self.artist = nn.Linear(config.style_codes, artists)
+        style = config.style_codes * config.digits
+        content = config.codes * config.digits - style
+        self.namer = nn.Sequential(nn.Linear(content, width), nn.ReLU(), Namer(words, width))
+        self.artist = nn.Linear(style, artists)
 
     def losses(self, changed: Tensor, plainer: Tensor, things: Tensor, artists: Tensor) -> dict[str, Tensor]:
         """Weighted terms for the same pictures twice, pixels (B, 3, S, S) in [-1, 1] of known things (B,) by
@@ -71,8 +73,32 @@ class SemanticTrainer(nn.Module):
 
     def _rounded(self, numbers: Tensor) -> Tensor:
         """As the codes keep them, about 0; gradients pass the rounding."""
-        numbers = self.encoder.bounded(numbers)
-        return numbers + (numbers.round() - numbers).detach() - (self.encoder.config.levels - 1) / 2
+        numbers, reach = self.encoder.bounded(numbers), self.encoder.reach
+        return numbers + ((numbers + reach).round() - reach - numbers).detach()
+
+    @torch.no_grad()
+    def remembering(self, pictures: Iterable[tuple[Tensor, Tensor, Tensor]]) -> SemanticEncoder:
+        """The encoder with a memory: of each thing and artist the average of its pictures.
+
+        Args:
+            pictures: pixels (B, 3, S, S), their things (B,) and artists (B,).
+        """
+        things, artists = self.namer[-1].words.shape[0], self.artist.out_features
+        encoder = SemanticEncoder(replace(self.encoder.config, things=things, artists=artists)).eval()
+        encoder.load_state_dict(self.encoder.float().eval().state_dict() | _memories(encoder))
+        counts = torch.zeros(things, 1), torch.zeros(artists, 1)
+        for pixels, *labels in pictures:
+            parts = (encoder.content, encoder.things), (encoder.style, encoder.artists)
+            for (part, memory), label, count in zip(parts, labels, counts, strict=True):
+                memory.kept.index_add_(0, label, encoder.bounded(part(pixels)))
+                count.index_add_(0, label, torch.ones(len(label), 1))
+        for memory, count in zip((encoder.things, encoder.artists), counts, strict=True):
+            memory.kept /= count.clamp(min=1)
+        return encoder
+
+
+def _memories(encoder: SemanticEncoder) -> dict[str, Tensor]:
+    return {name: value for name, value in encoder.state_dict().items() if name.endswith(".kept")}
 
 
 def contrastive_loss(numbers: Tensor, things: Tensor, temperature: float = 0.1) -> Tensor:

@@ -47,7 +47,11 @@ def test_full_marks_for_who_knows_the_answers(world, omni):
             index = [concept.name for concept in CONCEPTS].index(name)
             return SimpleNamespace(image=decode(world.pictures[index, STYLES.index(style.split()[0])]))
         if task == "describe":
-            place = np.argwhere((world.pictures == part["codes"]).all(-1))[0]
+            place = next(
+                place
+                for place in np.ndindex(world.pictures.shape[:2])
+                if decode(world.pictures[place]).tobytes() == part["image"].tobytes()
+            )
             return SimpleNamespace(text=caption(CONCEPTS[place[0]], STYLES[place[1]]))
         return SimpleNamespace(
             transcript=next(text for text, codes in SPOKEN if len(codes) == len(part["codes"]))

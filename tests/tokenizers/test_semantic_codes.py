@@ -8,9 +8,9 @@ from PIL import Image
 from ar_omni.tokenizers import load_tokenizer
 from ar_omni.tokenizers.base import ImageTokenizer
 from ar_omni.tokenizers.image import NanoImageTokenizer
-from ar_omni.tokenizers.semantic import SemanticConfig, SemanticEncoder
+from ar_omni.tokenizers.semantic import Memory, SemanticConfig, SemanticEncoder
 
-CONFIG = SemanticConfig(image_size=48, widths=(8, 8, 8, 8), codes=5, style_codes=2, levels=3)
+CONFIG = SemanticConfig(image_size=48, widths=(8, 8, 8, 8), codes=5, style_codes=2, digits=2, levels=3)
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +21,29 @@ def encoder() -> SemanticEncoder:
     return encoder.eval().requires_grad_(False)
 
 
-def test_a_code_is_a_rounded_number_and_has_a_range_of_its_own(encoder):
-    pixels = torch.rand(200, 3, 48, 48) * 2 - 1
-    numbers, codes = encoder(pixels), encoder.encode(pixels)
+def test_every_code_has_a_range_of_its_own(encoder):
+    codes = encoder.encode(torch.rand(200, 3, 48, 48) * 2 - 1)
     assert codes.shape == (200, 5) and codes.dtype == torch.int64
-    assert numbers.min() >= 0 and numbers.max() <= 2
-    assert (codes == numbers.round() + torch.tensor([0, 3, 6, 9, 12])).all()
-    assert codes.max() < CONFIG.codebook_size == 15
+    assert (codes // CONFIG.values == torch.arange(5)).all()
+    assert CONFIG.values == 9 and codes.max() < CONFIG.codebook_size == 45
+
+
+def test_a_code_spells_its_rounded_numbers(encoder):
+    pixels = torch.rand(20, 3, 48, 48) * 2 - 1
+    numbers, codes = encoder(pixels), encoder.encode(pixels) % CONFIG.values
+    assert numbers.abs().max() <= encoder.reach == 1
+    assert (codes % 3 == numbers[:, 0::2].round() + 1).all()
+    assert (codes // 3 == numbers[:, 1::2].round() + 1).all()
+
+
+def test_what_is_alike_is_recalled():
+    memory = Memory(3, 4)
+    memory.kept.copy_(torch.tensor([[1.5, 0, 0, 0], [0, 1.5, 0, 0], [0, 0, 1.5, 1.5]]))
+    seen = torch.tensor([[1.0, 0.3, 0, 0.2], [0.1, 0, 0.9, 1.4], [0.7, 0.7, 0, 0]])
+    recalled = memory(seen)
+    torch.testing.assert_close(recalled[:2], memory.kept[[0, 2]], rtol=0, atol=1e-3)
+    torch.testing.assert_close(recalled[2], memory.kept[:2].mean(0))  # two at once
+    assert torch.equal(Memory(0, 4)(seen), seen)
 
 
 def test_a_picture_is_read_alone_as_in_a_batch(encoder):

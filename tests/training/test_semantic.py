@@ -13,7 +13,7 @@ CONCEPTS = [
         [("woman cook", "people", ("food",)), ("man cook", "people", ()), ("red apple", "food", ("fruit",))]
     )
 ]
-CONFIG = SemanticConfig(image_size=24, widths=(8, 16, 16), codes=12, style_codes=3)
+CONFIG = SemanticConfig(image_size=24, widths=(8, 16, 16), codes=6)
 
 
 def test_words_that_several_things_have_are_counted():
@@ -61,6 +61,10 @@ def test_it_learns_what_it_is_shown_and_who_drew_it(tmp_path):
     with torch.no_grad():
         pixels, things, artists = pictures()
         named, drawn = trainer.told(pixels)
-        codes = trainer.encoder.encode(pixels)
     assert (named == things).all() and (drawn == artists).all()
-    assert len({tuple(row.tolist()) for row in codes}) >= 6
+    encoder = trainer.eval().remembering(pictures() for _ in range(4))
+    with torch.no_grad():
+        codes = encoder.encode(pixels)
+    assert (encoder.config.things, encoder.config.artists) == (3, 2)
+    assert len({tuple(row.tolist()) for row in codes}) == 6  # one for each thing by each artist
+    assert all(len(codes[things == thing][:, :4].unique(dim=0)) == 1 for thing in range(3))

@@ -38,7 +38,7 @@ SHARES = {"speak": 0.26, "transcribe": 0.20, "draw": 0.24, "describe": 0.08, "ch
 LAX = 0.1
 """Share of the drawings with a style named that name any style of the thing, drawn so or not: where a thing
 was never seen in the style that is asked for, its name has to count for more."""
-MISSEEN = 0.1
+MISSEEN = 0.05
 """Share of the codes of a shown picture that are those of another one."""
 UNSTYLED = 0.2
 """Share of the pictures described that may be another artist's, and have no style that has a name."""
