@@ -45,11 +45,11 @@ def main() -> None:
             ends = [round(end / speech.hop_length) for end in written_word_ends(item)]
             heard = speech.encode(Audio(item.samples.astype(np.float32) / 32768, SAMPLE_RATE))
             codes.add(item.text.lower(), voice, heard, ends)
+    image = load_tokenizer(tokenizers / "image_tokenizer")
     if codes.pictures is None:
-        codes.pictures = tokenized_pictures(args.work_dir, load_tokenizer(tokenizers / "image_tokenizer"))
+        codes.pictures = tokenized_pictures(args.work_dir, image)
     codes.save((args.world or args.work_dir) / "codes.npz")
-    if not (target := (args.world or args.work_dir) / "views.npz").exists():
-        image = load_tokenizer(tokenizers / "image_tokenizer")
+    if image.semantic and not (target := (args.world or args.work_dir) / "views.npz").exists():
         tokenized_views(Cutouts.load(args.work_dir / "cutouts-96.npz"), image.semantic).save(target)
 
 

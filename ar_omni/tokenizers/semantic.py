@@ -25,7 +25,8 @@ SHARPNESS = 80.0
 @dataclass(frozen=True)
 class SemanticConfig:
     """Shape of the network. The last `style_codes` of the `codes` codes tell how a picture is drawn, and the
-    others what it shows; each spells `digits` numbers of `levels` levels."""
+    others what it shows; each spells `digits` numbers of `levels` levels. So many `things` and `artists` are
+    remembered."""
 
     image_size: int = 96
     stride: int = 3
@@ -38,8 +39,16 @@ class SemanticConfig:
     artists: int = 0
 
     @property
+    def style_numbers(self) -> int:
+        return self.style_codes * self.digits
+
+    @property
+    def content_numbers(self) -> int:
+        return self.codes * self.digits - self.style_numbers
+
+    @property
     def values(self) -> int:
-        """Of a code; each code has a range of its own, so that it tells its place, too."""
+        """How many a code has; each code has a range of its own, so that it tells its place, too."""
         return self.levels**self.digits
 
     @property
@@ -128,11 +137,10 @@ class SemanticEncoder(nn.Module):
     def __init__(self, config: SemanticConfig) -> None:
         super().__init__()
         self.config = config
-        style = config.style_codes * config.digits
-        content = config.codes * config.digits - style
-        self.content = Content(config.widths, config.stride, content)
-        self.style = Style(style)
-        self.things, self.artists = Memory(config.things, content), Memory(config.artists, style)
+        self.content = Content(config.widths, config.stride, config.content_numbers)
+        self.style = Style(config.style_numbers)
+        self.things = Memory(config.things, config.content_numbers)
+        self.artists = Memory(config.artists, config.style_numbers)
 
     def forward(self, pixels: Tensor) -> Tensor:
         content, style = (self.bounded(part(pixels)) for part in (self.content, self.style))

@@ -49,10 +49,8 @@ class SemanticTrainer(nn.Module):
     def __init__(self, config: SemanticConfig, words: Tensor, artists: int, width: int = 512) -> None:
         super().__init__()
         self.encoder = SemanticEncoder(config).to(memory_format=torch.channels_last)
-        style = config.style_codes * config.digits
-        content = config.codes * config.digits - style
-        self.namer = nn.Sequential(nn.Linear(content, width), nn.ReLU(), Namer(words, width))
-        self.artist = nn.Linear(style, artists)
+        self.namer = nn.Sequential(nn.Linear(config.content_numbers, width), nn.ReLU(), Namer(words, width))
+        self.artist = nn.Linear(config.style_numbers, artists)
 
     def losses(self, changed: Tensor, plainer: Tensor, things: Tensor, artists: Tensor) -> dict[str, Tensor]:
         """Weighted terms for the same pictures twice, pixels (B, 3, S, S) in [-1, 1] of known things (B,) by

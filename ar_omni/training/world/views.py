@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 from tqdm import tqdm
 
+from ar_omni.media import replacing
 from ar_omni.training.world.dialogues import trained_styles
 from ar_omni.training.world.pictures import ARTISTS, MAKERS, STYLES, Concept, Pictures
 
@@ -60,9 +61,8 @@ class Cutouts:
 
     def save(self, path: Path) -> None:
         """Writes the file atomically."""
-        partial = path.with_suffix(".partial.npz")
-        np.savez_compressed(partial, **vars(self))
-        partial.rename(path)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **vars(self))
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Views:
     """What nano sees in pictures of each concept.
 
     Attributes:
-        codes: int16 (concepts, `COPIES`, codes): semantic codes.
+        codes: int16 (concepts, `COPIES`, codes), as pictures that are shown have them.
         artists: int8 (concepts, `COPIES`), places in `ARTISTS`.
     """
 
@@ -85,9 +85,8 @@ class Views:
 
     def save(self, path: Path) -> None:
         """Writes the file atomically."""
-        partial = path.with_suffix(".partial.npz")
-        np.savez_compressed(partial, codes=self.codes.astype(np.int16), artists=self.artists.astype(np.int8))
-        partial.rename(path)
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, codes=self.codes.astype(np.int16), artists=self.artists.astype(np.int8))
 
     def of(self, index: int, artist: str | None, rng: random.Random) -> np.ndarray:
         """The codes of a view of a concept, by any artist if none is named."""
