@@ -1,6 +1,9 @@
 """Trains the codes by which nano sees what a picture shows, and puts them beside its image tokenizer.
 
-python train/semantic_encoder.py --work-dir runs/nano --steps 7000
+python train/semantic_encoder.py --work-dir runs/nano --steps 7000 --recall-steps 6000
+
+First it learns to name what it sees; the averages of what it then sees of each thing are its memory. From
+there on it learns to recall them.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from pathlib import Path
 import torch
 
 from ar_omni.tokenizers.image import NanoImageTokenizer
-from ar_omni.tokenizers.semantic import SemanticConfig
+from ar_omni.tokenizers.semantic import SemanticConfig, SemanticEncoder
 from ar_omni.training.augmentation import plain, shown
 from ar_omni.training.precision import fast_float32
 from ar_omni.training.semantic import SemanticTrainer, pairs, word_table
@@ -27,6 +30,7 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
     parser.add_argument("--tokenizer", type=Path, help="the image tokenizer (the work folder's)")
     parser.add_argument("--steps", type=int, default=7000)
+    parser.add_argument("--recall-steps", type=int, default=6000)
     parser.add_argument("--batch-size", type=int, default=128)
     args = parser.parse_args()
     torch.manual_seed(0)
@@ -35,7 +39,7 @@ def main() -> None:
     cutouts = Cutouts.load(args.work_dir / "cutouts-96.npz")
     pixels, things, artists = map(torch.from_numpy, (cutouts.pixels, cutouts.concepts, cutouts.artists))
     concepts = load_concepts(args.work_dir / "concepts.json")
-    trainer = SemanticTrainer(config, word_table(concepts), len(ARTISTS))
+    trainer = SemanticTrainer(SemanticEncoder(config), word_table(concepts), len(ARTISTS))
 
     def losses(step: int) -> dict[str, torch.Tensor]:
         chosen = pairs(things, args.batch_size)
@@ -45,11 +49,17 @@ def main() -> None:
         plainer = torch.where(as_is, plain(cutouts, config.image_size), changed)
         return trainer.losses(changed, plainer, things[chosen], artists[chosen])
 
-    budget = Budget(args.steps, learning_rate=3e-3, weight_decay=0.05, floor=0.0, warmup=200)
-    fit(trainer, losses, budget, args.work_dir / "semantic_encoder.pt")
-    encoder = trainer.eval().remembering(shots(pixels, things, artists, config.image_size))
+    def learn(steps: int, rate: float, checkpoint: str) -> None:
+        budget = Budget(steps, rate, weight_decay=0.05, floor=0.0, warmup=200)
+        fit(trainer, losses, budget, args.work_dir / checkpoint)
+
+    learn(args.steps, 3e-3, "semantic_encoder.pt")
+    trainer.encoder = trainer.eval().remembering(shots(pixels, things, artists, config.image_size))
+    learn(args.recall_steps, 2.5e-3, "semantic_recall.pt")
     tokenizer = NanoImageTokenizer.load(args.tokenizer or args.work_dir / "image_tokenizer")
-    NanoImageTokenizer(tokenizer.config, tokenizer.network, encoder).save(args.work_dir / "image_tokenizer")
+    NanoImageTokenizer(tokenizer.config, tokenizer.network, trainer.encoder).save(
+        args.work_dir / "image_tokenizer"
+    )
     print(json.dumps(quality(trainer, pixels, things, artists), indent=2))
 
 

@@ -101,7 +101,7 @@ def train(
         _seed(seed, step, accelerator)
         rate = options.learning_rate * options.rate(step)
         for group in (group for optimizer in optimizers for group in optimizer.param_groups):
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         sums = _backward(wrapped, objective, batches, accelerator)
         norm = accelerator.clip_grad_norm_(wrapped.parameters(), options.clip)
         _check_finite(step, sums["ntp"], norm, checkpoints)

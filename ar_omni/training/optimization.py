@@ -23,6 +23,9 @@ class LoopOptions:
     """"muon" takes Muon (Jordan et al. 2024) for the matrices of the layers, at AdamW's step sizes, and AdamW
     for all else: more learned in each step, for about a fifth more time on a CPU."""
     learning_rate: float = 1.5e-3
+    layer_rate: float = 1.0
+    """The rate of the layers' matrices as a share of the learning rate: where trained weights learn something
+    new, embeddings that are quick and layers that are slow forget less."""
     schedule: str = "constant"
     """After the warmup: "constant" (until the decay), "linear" or "cosine" to zero."""
     warmup: int = 200
@@ -53,6 +56,8 @@ class LoopOptions:
         for name in ("steps", "accumulation", "save_every", "keep"):
             if getattr(self, name) < 1:
                 raise InputError(f"expected {name} to be at least 1, got {getattr(self, name)}")
+        if self.layer_rate <= 0:
+            raise InputError(f"expected layer_rate above 0, got {self.layer_rate}")
         if not 0 <= self.ema < 1:
             raise InputError(f"expected ema in [0, 1), got {self.ema}")
 
@@ -87,23 +92,33 @@ def _adamw(
     module: nn.Module, options: LoopOptions, without: Collection[nn.Parameter] = ()
 ) -> list[torch.optim.Optimizer]:
     """Matrices decay; vectors (norms, biases) do not."""
-    left_out = set(without)
+    left_out, slow = set(without), set(_layer_matrices(module))
     parameters = [value for value in module.parameters() if value.requires_grad and value not in left_out]
+    matrices = [value for value in parameters if value.ndim >= 2]
     groups = [
-        {"params": [value for value in parameters if value.ndim >= 2], "weight_decay": options.weight_decay},
+        {"params": [value for value in matrices if value in slow], "share": options.layer_rate},
+        {"params": [value for value in matrices if value not in slow]},
         {"params": [value for value in parameters if value.ndim < 2], "weight_decay": 0.0},
     ]
-    return [torch.optim.AdamW(groups, options.learning_rate, (0.9, 0.95), fused=True)]
+    kept = [
+        {"share": 1.0, "weight_decay": options.weight_decay} | group for group in groups if group["params"]
+    ]
+    return [torch.optim.AdamW(kept, options.learning_rate, (0.9, 0.95), fused=True)]
 
 
 def _muon(module: nn.Module, options: LoopOptions) -> list[torch.optim.Optimizer]:
-    matrices = [
+    matrices = _layer_matrices(module)
+    group = {"params": matrices, "share": options.layer_rate}
+    muon = StackedMuon([group], options.learning_rate, options.weight_decay, adjust_lr_fn="match_rms_adamw")
+    return [muon, *_adamw(module, options, matrices)]
+
+
+def _layer_matrices(module: nn.Module) -> list[nn.Parameter]:
+    return [
         value
         for name, value in module.named_parameters()
         if value.requires_grad and value.ndim == 2 and ".layers." in name
     ]
-    muon = StackedMuon(matrices, options.learning_rate, options.weight_decay, adjust_lr_fn="match_rms_adamw")
-    return [muon, *_adamw(module, options, matrices)]
 
 
 OPTIMIZERS: Mapping[str, Callable[..., list[torch.optim.Optimizer]]] = {"adamw": _adamw, "muon": _muon}

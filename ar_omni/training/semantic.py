@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ar_omni.tokenizers.semantic import SemanticConfig, SemanticEncoder
+from ar_omni.tokenizers.semantic import SemanticEncoder
 from ar_omni.training.world.pictures import Concept
 
 
@@ -39,16 +39,19 @@ class Namer(nn.Module):
 class SemanticTrainer(nn.Module):
     """The encoder, and two classifiers that read its rounded numbers and are thrown away afterwards.
 
+    An encoder with a memory learns to recall, too; the memory stays as it is.
+
     Args:
-        config: shape of the encoder.
+        encoder: with a memory or without.
         words: which words each thing has, float (things, words).
         artists: how many artists.
         width: of the classifier's hidden layer.
     """
 
-    def __init__(self, config: SemanticConfig, words: Tensor, artists: int, width: int = 512) -> None:
+    def __init__(self, encoder: SemanticEncoder, words: Tensor, artists: int, width: int = 512) -> None:
         super().__init__()
-        self.encoder = SemanticEncoder(config).to(memory_format=torch.channels_last)
+        config = encoder.config
+        self.encoder = encoder.to(memory_format=torch.channels_last)
         self.namer = nn.Sequential(nn.Linear(config.content_numbers, width), nn.ReLU(), Namer(words, width))
         self.artist = nn.Linear(config.style_numbers, artists)
 
@@ -56,13 +59,18 @@ class SemanticTrainer(nn.Module):
         """Weighted terms for the same pictures twice, pixels (B, 3, S, S) in [-1, 1] of known things (B,) by
         known artists (B,): `changed` to tell what they show, and `plainer` to tell who drew them, which
         changed colours hide."""
-        content = self._rounded(self.encoder.content(changed))
-        style = self._rounded(self.encoder.style(plainer))
-        return {
-            "thing": functional.cross_entropy(self.namer(content).float(), things, label_smoothing=0.1),
-            "alike": contrastive_loss(content.float(), things),
-            "artist": functional.cross_entropy(self.artist(style).float(), artists, label_smoothing=0.1),
+        content, style = self.encoder.content(changed), self.encoder.style(plainer)
+        terms = {
+            "alike": contrastive_loss(self._rounded(content).float(), things),
+            "thing": _smoothed(self.namer(self._rounded(content)), things),
+            "artist": _smoothed(self.artist(self._rounded(style)), artists),
         }
+        if len(self.encoder.things.kept):
+            likeness = self.encoder.things.likeness(self.encoder.bounded(content))
+            terms["recalled_thing"] = functional.cross_entropy(likeness, things)
+            likeness = self.encoder.artists.likeness(self.encoder.bounded(style))
+            terms["recalled_artist"] = functional.cross_entropy(likeness, artists)
+        return terms
 
     def told(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """The likeliest thing and artist of each picture, int64 (B,) each."""
@@ -93,6 +101,10 @@ class SemanticTrainer(nn.Module):
         for memory, count in zip((encoder.things, encoder.artists), counts, strict=True):
             memory.kept /= count.clamp(min=1)
         return encoder
+
+
+def _smoothed(logits: Tensor, labels: Tensor) -> Tensor:
+    return functional.cross_entropy(logits.float(), labels, label_smoothing=0.1)
 
 
 def _memories(encoder: SemanticEncoder) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 import torch
 
-from ar_omni.tokenizers.semantic import SemanticConfig
+from ar_omni.tokenizers.semantic import SemanticConfig, SemanticEncoder
 from ar_omni.training.semantic import SemanticTrainer, contrastive_loss, pairs, word_table
 from ar_omni.training.tokenizer_loop import Budget, fit
 from ar_omni.training.world.pictures import Concept
@@ -46,7 +46,7 @@ def test_it_learns_what_it_is_shown_and_who_drew_it(tmp_path):
     torch.manual_seed(0)
     colours = torch.tensor([[1.0, -1, -1], [-1, 1, -1], [-1, -1, 1]])
     shades = torch.tensor([1.0, 0.4])
-    trainer = SemanticTrainer(CONFIG, word_table(CONCEPTS), artists=2)
+    trainer = SemanticTrainer(SemanticEncoder(CONFIG), word_table(CONCEPTS), artists=2)
 
     def pictures():
         things, artists = torch.arange(3).repeat(8), torch.arange(2).repeat_interleave(12)
@@ -68,3 +68,24 @@ def test_it_learns_what_it_is_shown_and_who_drew_it(tmp_path):
     assert (encoder.config.things, encoder.config.artists) == (3, 2)
     assert len({tuple(row.tolist()) for row in codes}) == 6  # one for each thing by each artist
     assert all(len(codes[things == thing][:, :4].unique(dim=0)) == 1 for thing in range(3))
+
+
+def test_what_is_remembered_is_learned_to_be_recalled(tmp_path):
+    torch.manual_seed(0)
+    pixels, things, artists = torch.randn(6, 3, 24, 24), torch.arange(3).repeat(2), torch.arange(2).repeat(3)
+    trainer = SemanticTrainer(SemanticEncoder(CONFIG), word_table(CONCEPTS), artists=2)
+    trainer.encoder = trainer.remembering([(pixels, things, artists)])
+    kept = trainer.encoder.things.kept.copy_(torch.randn(3, CONFIG.content_numbers)).clone()
+    torch.nn.init.normal_(trainer.encoder.artists.kept)
+
+    def losses(_):
+        return trainer.losses(pixels, pixels, things, artists)
+
+    assert set(losses(0)) == {"alike", "thing", "artist", "recalled_thing", "recalled_artist"}
+    fit(trainer, losses, Budget(80, 3e-3, warmup=5), tmp_path / "state.pt")
+    encoder = trainer.encoder
+    with torch.no_grad():
+        content, style = (encoder.bounded(part(pixels)) for part in (encoder.content, encoder.style))
+    assert (encoder.things.likeness(content).argmax(1) == things).all()
+    assert (encoder.artists.likeness(style).argmax(1) == artists).all()
+    assert torch.equal(encoder.things.kept, kept)

@@ -208,6 +208,21 @@ def test_every_parameter_has_one_optimizer(make_model, vocabulary):
     assert not any(value is embedding for group in muon.param_groups for value in group["params"])
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_layers_may_learn_more_slowly_than_the_rest(run, optimizer):
+    start, same, slow = (
+        run(name=f"{rate}-{share}", optimizer=optimizer, steps=1, layer_rate=share, learning_rate=rate)
+        for rate, share in ((0.0, 1.0), (1e-2, 1.0), (1e-2, 0.25))
+    )
+
+    def moved(weights, name):
+        return float((weights[name] - start[name]).norm())
+
+    matrix, embedding = "model.layers.0.mlp.up_proj.weight", "model.embed_tokens.weight"
+    assert moved(slow, matrix) == pytest.approx(0.25 * moved(same, matrix), rel=0.05)
+    assert moved(slow, embedding) == pytest.approx(moved(same, embedding), rel=1e-4)
+
+
 def test_averages_and_held_out_figures_are_logged(run, vocabulary, tmp_path):
     held_out = [batches(_row(vocabulary), 9, 64, 1, vocabulary.pad_id, seed=9)(step, 0) for step in range(2)]
     run(name="plain", held_out=held_out)

@@ -28,11 +28,14 @@ PACKAGES = (
     "@iconify-json/fxemoji@1.2.2",
     "@iconify-json/emojione@1.2.3",
     "@iconify-json/streamline-emojis@1.2.4",
+    "@iconify-json/emojione-monotone@1.2.1",
+    "@iconify-json/fluent-emoji-high-contrast@1.2.6",
 )
 STYLES = ("classic", "flat", "3d")
-ICON_SETS = ("noto-v1", "fxemoji", "emojione", "streamline-emojis")
-MAKERS = {"plain": "3d", "noto-v1": "classic"}
-"""Artist -> the style that is the same maker's: `plain` is `3d` without shading."""
+ICON_SETS = (
+    *("noto-v1", "fxemoji", "emojione", "streamline-emojis"),
+    *("emojione-monotone", "fluent-emoji-high-contrast"),
+)
 ARTISTS = (*STYLES, "plain", *ICON_SETS)
 """Who drew what nano is shown; it draws as the first three alone."""
 GROUPS = {

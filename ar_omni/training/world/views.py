@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from ar_omni.media import replacing
 from ar_omni.training.world.dialogues import trained_styles
-from ar_omni.training.world.pictures import ARTISTS, MAKERS, STYLES, Concept, Pictures
+from ar_omni.training.world.pictures import ARTISTS, STYLES, Concept, Pictures
 
 COPIES = 48
 """Views of each thing, its artists in turn."""
@@ -25,9 +25,26 @@ WHITE = (255, 255, 255)
 
 
 def trained_artists(source: Pictures, concept: Concept) -> list[str]:
-    """Those whose pictures of a thing are learned from: not a style that it is held out of, nor its maker."""
-    held_out = set(STYLES) - set(trained_styles(concept))
-    return [artist for artist in source.artists(concept) if MAKERS.get(artist, artist) not in held_out]
+    """Those whose pictures of a thing are learned from: neither a style that it is held out of, nor who drew
+    the same picture (the flags of `plain` are those of `3d`)."""
+    held_out = [style for style in STYLES if style not in trained_styles(concept)]
+    hidden = [_small(source, concept, style) for style in held_out]
+    return [
+        artist
+        for artist in source.artists(concept)
+        if artist not in held_out
+        and not any(_same(_small(source, concept, artist), picture) for picture in hidden)
+    ]
+
+
+def _small(source: Pictures, concept: Concept, artist: str) -> np.ndarray:
+    """A picture's colours in [0, 1] at 48 x 48 pixels."""
+    return np.asarray(source.draw(concept, artist, 48), np.float32) / 255
+
+
+def _same(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two pictures differ by less than 30 dB: the most alike of two styles differ by 27 dB."""
+    return float(np.square(one - other).mean()) < 1e-3
 
 
 @dataclass(frozen=True)
