@@ -1,9 +1,9 @@
 """Trains the codes by which nano sees what a picture shows, and puts them beside its image tokenizer.
 
-python train/semantic_encoder.py --work-dir runs/nano --steps 7000 --recall-steps 6000
+    python train/semantic_encoder.py --work-dir runs/nano --steps 15000
 
-First it learns to name what it sees; the averages of what it then sees of each thing are its memory. From
-there on it learns to recall them.
+With `--init ar_omni/assets/nano/image_tokenizer` the bundled one learns to see better, and a decoder goes on
+to read its codes: what it remembers keeps them.
 """
 
 from __future__ import annotations
@@ -29,17 +29,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
     parser.add_argument("--tokenizer", type=Path, help="the image tokenizer (the work folder's)")
-    parser.add_argument("--steps", type=int, default=7000)
-    parser.add_argument("--recall-steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=15000)
+    parser.add_argument("--init", type=Path, help="an image tokenizer whose semantic encoder learns more")
     parser.add_argument("--batch-size", type=int, default=128)
     args = parser.parse_args()
     torch.manual_seed(0)
     fast_float32()
-    config = SemanticConfig()
+    encoder = SemanticEncoder(SemanticConfig())
+    if args.init:
+        encoder = NanoImageTokenizer.load(args.init).semantic.requires_grad_(True)
+    config = encoder.config
     cutouts = Cutouts.load(args.work_dir / "cutouts-96.npz")
     pixels, things, artists = map(torch.from_numpy, (cutouts.pixels, cutouts.concepts, cutouts.artists))
     concepts = load_concepts(args.work_dir / "concepts.json")
-    trainer = SemanticTrainer(SemanticEncoder(config), word_table(concepts), len(ARTISTS))
+    trainer = SemanticTrainer(encoder, word_table(concepts), len(ARTISTS))
 
     def losses(step: int) -> dict[str, torch.Tensor]:
         chosen = pairs(things, args.batch_size)
@@ -49,25 +52,18 @@ def main() -> None:
         plainer = torch.where(as_is, plain(cutouts, config.image_size), changed)
         return trainer.losses(changed, plainer, things[chosen], artists[chosen])
 
-    def learn(steps: int, rate: float, checkpoint: str) -> None:
-        budget = Budget(steps, rate, weight_decay=0.05, floor=0.0, warmup=200)
-        fit(trainer, losses, budget, args.work_dir / checkpoint)
-
-    learn(args.steps, 3e-3, "semantic_encoder.pt")
-    trainer.encoder = trainer.eval().remembering(shots(pixels, things, artists, config.image_size))
-    learn(args.recall_steps, 2.5e-3, "semantic_recall.pt")
+    budget = Budget(args.steps, learning_rate=3e-3, weight_decay=0.05, floor=0.0, warmup=200)
+    fit(trainer, losses, budget, args.work_dir / "semantic_encoder.pt")
+    encoder = trainer.eval().remembering(shots(pixels, things, artists, config.image_size))
     tokenizer = NanoImageTokenizer.load(args.tokenizer or args.work_dir / "image_tokenizer")
-    NanoImageTokenizer(tokenizer.config, tokenizer.network, trainer.encoder).save(
-        args.work_dir / "image_tokenizer"
-    )
+    NanoImageTokenizer(tokenizer.config, tokenizer.network, encoder).save(args.work_dir / "image_tokenizer")
     print(json.dumps(quality(trainer, pixels, things, artists), indent=2))
 
 
-def shots(pixels, things, artists, size: int, rounds: int = 8) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Every picture `rounds` times as it might be shown, with its thing and artist."""
-    for _ in range(rounds):
-        for rows in torch.arange(len(pixels)).split(256):
-            yield shown(pixels[rows], size), things[rows], artists[rows]
+def shots(pixels, things, artists, size: int) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Every picture as it is, with its thing and artist."""
+    for rows in torch.arange(len(pixels)).split(256):
+        yield plain(pixels[rows], size), things[rows], artists[rows]
 
 
 @torch.inference_mode()

@@ -122,19 +122,21 @@ def _distribution(features: Tensor) -> tuple[Tensor, Tensor]:
 class Memory(nn.Module):
     """What was seen, and what comes to mind: numbers (B, N) -> the like of them that is kept, (B, N).
 
-    A mixture where several are alike; where nothing is kept, the numbers stay as they are.
+    `keys` are what things look like, and `kept` is what is recalled of them: a network that learns to see
+    better gets new keys, and a decoder goes on to read what it knows. A mixture comes to mind where several
+    keys are alike; where there is none, the numbers stay as they are.
     """
 
     def __init__(self, size: int, numbers: int) -> None:
         super().__init__()
+        self.register_buffer("keys", torch.zeros(size, numbers))
         self.register_buffer("kept", torch.zeros(size, numbers))
 
     def forward(self, numbers: Tensor) -> Tensor:
-        return self.likeness(numbers).softmax(dim=1) @ self.kept if len(self.kept) else numbers
-
-    def likeness(self, numbers: Tensor) -> Tensor:
-        """Logits of what is kept: (B, N) -> (B, size)."""
-        return SHARPNESS * functional.normalize(numbers, dim=1) @ functional.normalize(self.kept, dim=1).T
+        if not len(self.keys):
+            return numbers
+        alike = functional.normalize(numbers, dim=1) @ functional.normalize(self.keys, dim=1).T
+        return (SHARPNESS * alike).softmax(dim=1) @ self.kept
 
 
 class SemanticEncoder(nn.Module):

@@ -39,10 +39,8 @@ class Namer(nn.Module):
 class SemanticTrainer(nn.Module):
     """The encoder, and two classifiers that read its rounded numbers and are thrown away afterwards.
 
-    An encoder with a memory learns to recall, too; the memory stays as it is.
-
     Args:
-        encoder: with a memory or without.
+        encoder: new, or one that learns more.
         words: which words each thing has, float (things, words).
         artists: how many artists.
         width: of the classifier's hidden layer.
@@ -59,18 +57,14 @@ class SemanticTrainer(nn.Module):
         """Weighted terms for the same pictures twice, pixels (B, 3, S, S) in [-1, 1] of known things (B,) by
         known artists (B,): `changed` to tell what they show, and `plainer` to tell who drew them, which
         changed colours hide."""
-        content, style = self.encoder.content(changed), self.encoder.style(plainer)
-        terms = {
-            "alike": contrastive_loss(self._rounded(content).float(), things),
-            "thing": _smoothed(self.namer(self._rounded(content)), things),
-            "artist": _smoothed(self.artist(self._rounded(style)), artists),
+        content = self._rounded(self.encoder.content(changed))
+        style = self._rounded(self.encoder.style(plainer))
+        return {
+            "thing": functional.cross_entropy(self.namer(content).float(), things, label_smoothing=0.1),
+            "alike": contrastive_loss(content.float(), things),
+            "artist": functional.cross_entropy(self.artist(style).float(), artists, label_smoothing=0.1),
+            "drawn_alike": contrastive_loss(style.float(), artists),
         }
-        if len(self.encoder.things.kept):
-            likeness = self.encoder.things.likeness(self.encoder.bounded(content))
-            terms["recalled_thing"] = functional.cross_entropy(likeness, things)
-            likeness = self.encoder.artists.likeness(self.encoder.bounded(style))
-            terms["recalled_artist"] = functional.cross_entropy(likeness, artists)
-        return terms
 
     def told(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """The likeliest thing and artist of each picture, int64 (B,) each."""
@@ -84,7 +78,8 @@ class SemanticTrainer(nn.Module):
 
     @torch.no_grad()
     def remembering(self, pictures: Iterable[tuple[Tensor, Tensor, Tensor]]) -> SemanticEncoder:
-        """The encoder with a memory: of each thing and artist the average of its pictures.
+        """The encoder with a memory: of each thing and artist the average of its pictures. What is recalled
+        of them is the same, or what it was where the encoder has a memory.
 
         Args:
             pictures: pixels (B, 3, S, S), their things (B,) and artists (B,).
@@ -96,28 +91,26 @@ class SemanticTrainer(nn.Module):
         for pixels, *labels in pictures:
             parts = (encoder.content, encoder.things), (encoder.style, encoder.artists)
             for (part, memory), label, count in zip(parts, labels, counts, strict=True):
-                memory.kept.index_add_(0, label, encoder.bounded(part(pixels)))
+                memory.keys.index_add_(0, label, encoder.bounded(part(pixels)))
                 count.index_add_(0, label, torch.ones(len(label), 1))
-        for memory, count in zip((encoder.things, encoder.artists), counts, strict=True):
-            memory.kept /= count.clamp(min=1)
+        earlier = self.encoder.things, self.encoder.artists
+        for memory, count, own in zip((encoder.things, encoder.artists), counts, earlier, strict=True):
+            memory.keys /= count.clamp(min=1)
+            memory.kept.copy_(own.kept if len(own.kept) else memory.keys)
         return encoder
 
 
-def _smoothed(logits: Tensor, labels: Tensor) -> Tensor:
-    return functional.cross_entropy(logits.float(), labels, label_smoothing=0.1)
-
-
 def _memories(encoder: SemanticEncoder) -> dict[str, Tensor]:
-    return {name: value for name, value in encoder.state_dict().items() if name.endswith(".kept")}
+    return {name: value for name, value in encoder.state_dict().items() if name.endswith((".keys", ".kept"))}
 
 
-def contrastive_loss(numbers: Tensor, things: Tensor, temperature: float = 0.1) -> Tensor:
-    """Pictures of the same thing lie nearer to one another than to others, whoever drew them: the supervised
-    contrastive loss (Khosla et al., arXiv 2004.11362) of numbers (B, numbers) of things (B,)."""
+def contrastive_loss(numbers: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
+    """Pictures of one thing, or by one artist, lie nearer to one another than to others: the supervised
+    contrastive loss (Khosla et al., arXiv 2004.11362) of numbers (B, numbers) with labels (B,)."""
     unit = functional.normalize(numbers, dim=1)
     itself = torch.eye(len(unit), dtype=torch.bool)
     chances = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf).log_softmax(dim=1)
-    same = (things[:, None] == things) & ~itself
+    same = (labels[:, None] == labels) & ~itself
     paired = same.sum(1) > 0
     return -(chances.masked_fill(~same, 0).sum(1)[paired] / same.sum(1)[paired]).mean()
 

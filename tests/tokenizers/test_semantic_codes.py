@@ -38,7 +38,8 @@ def test_a_code_spells_its_rounded_numbers(encoder):
 
 def test_what_is_alike_is_recalled():
     memory = Memory(3, 4)
-    memory.kept.copy_(torch.tensor([[1.5, 0, 0, 0], [0, 1.5, 0, 0], [0, 0, 1.5, 1.5]]))
+    memory.keys.copy_(torch.tensor([[1.5, 0, 0, 0], [0, 1.5, 0, 0], [0, 0, 1.5, 1.5]]))
+    memory.kept.copy_(torch.tensor([[1.0, 0, 0, 0], [0, 0, 1.0, 0], [0, 0.5, 0, 0.5]]))
     seen = torch.tensor([[1.0, 0.3, 0, 0.2], [0.1, 0, 0.9, 1.4], [0.7, 0.7, 0, 0]])
     recalled = memory(seen)
     torch.testing.assert_close(recalled[:2], memory.kept[[0, 2]], rtol=0, atol=1e-3)

@@ -23,8 +23,7 @@ def test_it_is_put_beside_the_image_tokenizer_and_sees_all_cutouts(
     rows = [{"name": f"thing {index}"} | concept for index in range(3)]
     (tmp_path / "concepts.json").write_text(json.dumps(rows))
     tokenizers.image.save(tmp_path / "image_tokenizer")
-    command = ["semantic_encoder.py", "--work-dir", tmp_path, "--steps", 2]
-    command += ["--recall-steps", 2, "--batch-size", 8]
+    command = ["semantic_encoder.py", "--work-dir", tmp_path, "--steps", 2, "--batch-size", 8]
     monkeypatch.setattr(sys, "argv", list(map(str, command)))
     runpy.run_path(str(pytestconfig.rootpath / "train/semantic_encoder.py"), run_name="__main__")
     assert set(json.loads(capsys.readouterr().out)) == {"thing", "artist"}
