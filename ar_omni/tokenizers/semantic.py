@@ -20,6 +20,9 @@ from torch.nn import functional
 
 SHARPNESS = 80.0
 """Of what comes to mind: the larger, the fewer things at once."""
+GLIMPSES = (2, -2)
+"""A picture is looked at once for each of them, so many pixels further to the right and down; of what is seen
+counts the mean."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,11 @@ class Memory(nn.Module):
         return (SHARPNESS * alike).softmax(dim=1) @ self.kept
 
 
+def _moved(pixels: Tensor, by: int) -> Tensor:
+    """Pixels (B, 3, S, S), moved to the right and down; what comes in is white."""
+    return functional.pad(pixels, (by, -by, by, -by), value=1.0)
+
+
 class SemanticEncoder(nn.Module):
     """Pixels in [-1, 1] (B, 3, S, S) -> numbers (B, codes * digits) about 0, not yet rounded."""
 
@@ -151,8 +159,9 @@ class SemanticEncoder(nn.Module):
         self.artists = Memory(config.artists, config.style_numbers)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        content, style = (self.bounded(part(pixels)) for part in (self.content, self.style))
-        return torch.cat([self.things(content), self.artists(style)], dim=1)
+        content = sum(self.content(_moved(pixels, by)) for by in GLIMPSES) / len(GLIMPSES)
+        style = self.style(pixels)
+        return torch.cat([self.things(self.bounded(content)), self.artists(self.bounded(style))], dim=1)
 
     def bounded(self, numbers: Tensor) -> Tensor:
         """Any numbers -> within half of `levels - 1` of 0, in the same order."""
@@ -170,12 +179,11 @@ class SemanticEncoder(nn.Module):
         return values + torch.arange(config.codes) * config.values
 
     def save(self, path: str | PathLike) -> None:
-        """Writes the weights: those of convolutions in 8 bits, with a scale for each output, others in half
-        precision."""
+        """Writes the weights: matrices in 8 bits, with a scale for each row, vectors in half precision."""
         tensors = {}
         for name, value in self.state_dict().items():
-            if value.ndim == 4:
-                scale = value.abs().amax((1, 2, 3), keepdim=True).clamp(min=1e-12) / 127
+            if value.ndim > 1:
+                scale = value.abs().amax(tuple(range(1, value.ndim)), keepdim=True).clamp(min=1e-12) / 127
                 tensors |= {name: (value / scale).round().to(torch.int8), f"{name}.scale": scale}
             elif value.is_floating_point():
                 tensors[name] = value.half()

@@ -47,6 +47,14 @@ def test_what_is_alike_is_recalled():
     assert torch.equal(Memory(0, 4)(seen), seen)
 
 
+def test_what_is_seen_is_the_mean_of_two_glimpses(encoder):
+    pixels = torch.ones(4, 3, 48, 48)
+    pixels[..., 4:-4, 4:-4] = torch.rand(4, 3, 40, 40) * 2 - 1
+    seen = [encoder.content(pixels.roll((by, by), (2, 3))) for by in (2, -2)]
+    expected = encoder.things(encoder.bounded(torch.stack(seen).mean(0)))
+    torch.testing.assert_close(encoder(pixels)[:, : expected.shape[1]], expected)
+
+
 def test_a_picture_is_read_alone_as_in_a_batch(encoder):
     pixels = torch.rand(8, 3, 48, 48) * 2 - 1
     torch.testing.assert_close(encoder(pixels)[2:3], encoder(pixels[2:3]), rtol=0, atol=1e-5)
