@@ -98,28 +98,23 @@ class Content(nn.Module):
 
 
 class Style(nn.Module):
-    """Pixels (B, 3, S, S) -> how they are drawn, told from how the features of a few convolutions, fine and
-    coarse ones, are distributed over the picture, whatever it shows: (B, numbers)."""
+    """Pixels (B, 3, S, S) -> how they are drawn, told from how the features of a few convolutions are
+    distributed over the picture, whatever it shows: (B, numbers)."""
 
     def __init__(self, numbers: int) -> None:
         super().__init__()
-        self.fine = nn.Sequential(
-            _conv(3, 32, kernel=5, stride=2), nn.ReLU(), _conv(32, 64, stride=2), nn.ReLU()
+        self.convs = nn.Sequential(
+            *(_conv(3, 24, kernel=5, stride=2), nn.ReLU(), _conv(24, 48, stride=2), nn.ReLU()),
+            *(_conv(48, 64), nn.ReLU()),
         )
-        self.coarse = nn.Sequential(_conv(64, 96, stride=2), nn.ReLU(), _conv(96, 96), nn.ReLU())
-        self.project = nn.Sequential(nn.Linear(2 * (64 + 96), 96), nn.ReLU(), nn.Linear(96, numbers))
+        self.project = nn.Sequential(nn.Linear(128, 64), nn.ReLU(), nn.Linear(64, numbers))
         self.norm = nn.BatchNorm1d(numbers)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        fine = self.fine(pixels)
-        statistics = torch.cat([*_distribution(fine), *_distribution(self.coarse(fine))], dim=1)
+        features = self.convs(pixels)
+        mean, power = features.mean((2, 3)).float(), features.square().mean((2, 3)).float()
+        statistics = torch.cat([mean, (power + 1e-6).sqrt()], dim=1)
         return self.norm(self.project(statistics).float())
-
-
-def _distribution(features: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean and the root mean square of each feature over the picture, float32 (B, features) each."""
-    mean, power = features.mean((2, 3)).float(), features.square().mean((2, 3)).float()
-    return mean, (power + 1e-6).sqrt()
 
 
 class Memory(nn.Module):

@@ -63,7 +63,6 @@ class SemanticTrainer(nn.Module):
             "thing": functional.cross_entropy(self.namer(content).float(), things, label_smoothing=0.1),
             "alike": contrastive_loss(content.float(), things),
             "artist": functional.cross_entropy(self.artist(style).float(), artists, label_smoothing=0.1),
-            "drawn_alike": contrastive_loss(style.float(), artists),
         }
 
     def told(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,7 +78,7 @@ class SemanticTrainer(nn.Module):
     @torch.no_grad()
     def remembering(self, pictures: Iterable[tuple[Tensor, Tensor, Tensor]]) -> SemanticEncoder:
         """The encoder with a memory: of each thing and artist the average of its pictures. What is recalled
-        of them is the same, or what it was where the encoder has a memory.
+        of them is the same, or what it was where the encoder has it in its memory.
 
         Args:
             pictures: pixels (B, 3, S, S), their things (B,) and artists (B,).
@@ -96,7 +95,7 @@ class SemanticTrainer(nn.Module):
         earlier = self.encoder.things, self.encoder.artists
         for memory, count, own in zip((encoder.things, encoder.artists), counts, earlier, strict=True):
             memory.keys /= count.clamp(min=1)
-            memory.kept.copy_(own.kept if len(own.kept) else memory.keys)
+            memory.kept.copy_(torch.cat([own.kept, memory.keys[len(own.kept) :]]))
         return encoder
 
 
@@ -104,13 +103,13 @@ def _memories(encoder: SemanticEncoder) -> dict[str, Tensor]:
     return {name: value for name, value in encoder.state_dict().items() if name.endswith((".keys", ".kept"))}
 
 
-def contrastive_loss(numbers: Tensor, labels: Tensor, temperature: float = 0.1) -> Tensor:
-    """Pictures of one thing, or by one artist, lie nearer to one another than to others: the supervised
-    contrastive loss (Khosla et al., arXiv 2004.11362) of numbers (B, numbers) with labels (B,)."""
+def contrastive_loss(numbers: Tensor, things: Tensor, temperature: float = 0.1) -> Tensor:
+    """Pictures of the same thing lie nearer to one another than to others, whoever drew them: the supervised
+    contrastive loss (Khosla et al., arXiv 2004.11362) of numbers (B, numbers) of things (B,)."""
     unit = functional.normalize(numbers, dim=1)
     itself = torch.eye(len(unit), dtype=torch.bool)
     chances = (unit @ unit.T / temperature).masked_fill(itself, -torch.inf).log_softmax(dim=1)
-    same = (labels[:, None] == labels) & ~itself
+    same = (things[:, None] == things) & ~itself
     paired = same.sum(1) > 0
     return -(chances.masked_fill(~same, 0).sum(1)[paired] / same.sum(1)[paired]).mean()
 

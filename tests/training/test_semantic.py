@@ -83,10 +83,12 @@ def test_an_encoder_that_learns_more_keeps_the_codes_of_what_it_remembers():
     with torch.no_grad():
         for value in other.content.parameters():
             value.add_(0.2 * torch.randn_like(value))
-    second = SemanticTrainer(other, words, artists=2).remembering([(pixels, things, artists)])
+    second = SemanticTrainer(other, words, artists=3).remembering([(pixels, things, artists)])
     for before, after in ((first.things, second.things), (first.artists, second.artists)):
-        assert torch.equal(before.kept, before.keys) and torch.equal(after.kept, before.kept)
+        assert torch.equal(before.kept, before.keys) and torch.equal(
+            after.kept[: len(before.kept)], before.kept
+        )
     assert not torch.allclose(second.things.keys, first.things.keys, atol=0.1)
-    torch.testing.assert_close(second.artists.keys, first.artists.keys)
+    torch.testing.assert_close(second.artists.keys[:2], first.artists.keys)
     recalled, same = (encoder.things(encoder.things.keys) for encoder in (first, second))
     torch.testing.assert_close(recalled, same, atol=0.2, rtol=0)
