@@ -2,8 +2,8 @@
 
     python train/semantic_encoder.py --work-dir runs/nano --steps 15000
 
-With `--init ar_omni/assets/nano/image_tokenizer` the bundled one learns to see better, and a decoder goes on
-to read its codes: what it remembers keeps them.
+With `--init IMAGE_TOKENIZER` one that sees already learns to see better, and a decoder goes on to read its
+codes: what it remembers keeps them.
 """
 
 from __future__ import annotations
@@ -35,9 +35,14 @@ def main() -> None:
     args = parser.parse_args()
     torch.manual_seed(0)
     fast_float32()
-    encoder = SemanticEncoder(SemanticConfig())
+    encoder, checkpoint = SemanticEncoder(SemanticConfig()), "semantic_encoder.pt"
     if args.init:
-        encoder = NanoImageTokenizer.load(args.init).semantic.requires_grad_(True)
+        encoder, checkpoint = NanoImageTokenizer.load(args.init).semantic, "semantic_encoder_more.pt"
+        if encoder is None:
+            parser.error(
+                f"expected an image tokenizer that sees, got {args.init}: leave out --init to make one"
+            )
+        encoder.requires_grad_(True)
     config = encoder.config
     cutouts = Cutouts.load(args.work_dir / "cutouts-96.npz")
     pixels, things, artists = map(torch.from_numpy, (cutouts.pixels, cutouts.concepts, cutouts.artists))
@@ -53,7 +58,7 @@ def main() -> None:
         return trainer.losses(changed, plainer, things[chosen], artists[chosen])
 
     budget = Budget(args.steps, learning_rate=3e-3, weight_decay=0.05, floor=0.0, warmup=200)
-    fit(trainer, losses, budget, args.work_dir / "semantic_encoder.pt")
+    fit(trainer, losses, budget, args.work_dir / checkpoint)
     encoder = trainer.eval().remembering(shots(pixels, things, artists, config.image_size))
     tokenizer = NanoImageTokenizer.load(args.tokenizer or args.work_dir / "image_tokenizer")
     NanoImageTokenizer(tokenizer.config, tokenizer.network, encoder).save(args.work_dir / "image_tokenizer")

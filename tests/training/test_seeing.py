@@ -5,6 +5,7 @@ import runpy
 import sys
 
 import numpy as np
+import torch
 from PIL import Image
 
 from ar_omni.tokenizers import load_tokenizer
@@ -35,6 +36,11 @@ def test_it_is_put_beside_the_image_tokenizer_and_sees_all_cutouts(
     views = recipe["tokenized_views"](cutouts, image.semantic)
     assert views.codes.shape == (3, COPIES, 16)
     assert [sorted(set(row)) for row in views.artists.tolist()] == [[0, 3], [1, 2, 5], [0, 2]]
+    monkeypatch.setattr(sys, "argv", [*map(str, command), "--init", str(tmp_path / "image_tokenizer")])
+    runpy.run_path(str(pytestconfig.rootpath / "train/semantic_encoder.py"), run_name="__main__")
+    more = load_tokenizer(tmp_path / "image_tokenizer").semantic
+    assert torch.allclose(more.things.kept, image.semantic.things.kept, atol=0.02)
+    assert not torch.allclose(more.things.keys, image.semantic.things.keys, atol=0.02)
     white = Image.new("RGBA", (96, 96), "white")
     white.alpha_composite(Image.fromarray(cutouts.pixels[2]))
     alike = image.encode_shown(white) == views.codes[1, 0]

@@ -33,8 +33,12 @@ PACKAGES = (
 )
 STYLES = ("classic", "flat", "3d")
 ICON_SETS = (
-    *("noto-v1", "fxemoji", "emojione", "streamline-emojis"),
-    *("emojione-monotone", "fluent-emoji-high-contrast"),
+    "noto-v1",
+    "fxemoji",
+    "emojione",
+    "streamline-emojis",
+    "emojione-monotone",
+    "fluent-emoji-high-contrast",
 )
 ARTISTS = (*STYLES, "plain", *ICON_SETS)
 """Who drew what nano is shown; it draws as the first three alone."""
