@@ -83,6 +83,14 @@ def test_conversations_draw_and_show_no_pair_that_is_held_out():
     assert kinds == set(KINDS)
 
 
+def test_half_of_the_conversations_learned_ask_what_a_picture_shows(world):
+    rng = random.Random(0)
+    talks = [world.conversation(rng, 1.0, {"chat": 1})[0] for _ in range(600)]
+    asked = [messages[0]["content"][0]["type"] == "image" for messages in talks]
+    assert 0.39 < np.mean(asked) < 0.49
+    assert np.mean([conversation(CONCEPTS, rng)[0].kind == "name" for _ in range(600)]) < 0.3
+
+
 def test_what_refers_back_follows_from_the_turn_before():
     rng = random.Random(1)
     for _ in range(2000):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -49,6 +49,8 @@ RESTYLE = ("draw it in {style} style", "now in {style} style", "can you make it 
 ANOTHER = ("another one", "one more", "show me another one")
 RECALL = ("what did i say?", "what did i just say?", "repeat what i said")
 SAY = ("say {line}", "please say {line}", "read this aloud, {line}")
+OPENINGS = {"show": 0.28, "name": 0.23, "explain": 0.26, "say": 0.07, "unknown": 0.06, "small_talk": 0.1}
+"""How often a question that does not speak of what came before is of each kind."""
 SORRY = "i am sorry, i do not know that."
 _SYLLABLES = "ba bo dri fle gli gorp ka lu mip na nox pla quo ru sni ta vorp wim zu zog".split()
 
@@ -104,18 +106,20 @@ def caption(concept: Concept, style: str | None) -> str:
     return f"{styled(concept.phrase, style)}, from {concept.group}."
 
 
-def conversation(concepts: Sequence[Concept], rng: random.Random) -> list[Exchange]:
-    """One to three exchanges; a few of them speak of what came before."""
+def conversation(
+    concepts: Sequence[Concept], rng: random.Random, openings: Mapping[str, float] = OPENINGS
+) -> list[Exchange]:
+    """One to three exchanges; a few of them speak of what came before, and the others are of the kinds of
+    `openings`, kind -> weight."""
     history: list[Exchange] = []
     for _ in range(rng.choice((1, 1, 1, 1, 1, 2, 2, 3))):
         follow = _FOLLOWING if history and history[-1].drawn else ("recall",) if history else ()
-        kind = rng.choice(follow) if follow and rng.random() < 0.5 else _opening(rng)
+        if follow and rng.random() < 0.5:
+            kind = rng.choice(follow)
+        else:
+            kind = rng.choices(list(openings), weights=openings.values())[0]
         history.append(KINDS[kind](concepts, rng, history))
     return history
-
-
-def _opening(rng: random.Random) -> str:
-    return rng.choices(list(_OPENINGS), weights=_OPENINGS.values())[0]
 
 
 def is_held_out_conversation(exchanges: Sequence[Exchange], share: float = 0.05) -> bool:
@@ -216,7 +220,6 @@ KINDS: dict[str, Callable[[Sequence[Concept], random.Random, list[Exchange]], Ex
     "small_talk": _small_talk,
 }
 """Kind -> what makes an exchange of it from the concepts, a generator and the exchanges before."""
-_OPENINGS = {"show": 0.28, "name": 0.23, "explain": 0.26, "say": 0.07, "unknown": 0.06, "small_talk": 0.1}
 _FOLLOWING = ("restyle", "restyle", "another", "recall")
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from ar_omni.training.reading import reading_targets
 from ar_omni.training.world.codes import Codes
 from ar_omni.training.world.dialogues import (
+    OPENINGS,
     Exchange,
     aliases,
     caption,
@@ -42,6 +43,8 @@ MISSEEN = 0.05
 """Share of the codes of a shown picture that are those of another one."""
 UNSTYLED = 0.2
 """Share of the pictures described that may be another artist's, and have no style that has a name."""
+LEARNED = {**OPENINGS, "name": 0.6}
+"""The same, of conversations that are learned: what a picture shows is the hardest question."""
 OTHER_VOICES = 0.5
 """Share of what is written down that another voice says, and of the requests that one has said."""
 
@@ -234,9 +237,9 @@ def _describe(world: World, rng: random.Random, _: float) -> Conversation:
 
 
 def _chat(world: World, rng: random.Random, _: float) -> Conversation:
-    exchanges = conversation(world.concepts, rng)
+    exchanges = conversation(world.concepts, rng, LEARNED)
     while is_held_out_conversation(exchanges):
-        exchanges = conversation(world.concepts, rng)
+        exchanges = conversation(world.concepts, rng, LEARNED)
     return [message for exchange in exchanges for message in _messages(world, rng, exchange)], "chat"
 
 
