@@ -41,10 +41,12 @@ def cut(
 
 
 def _after_opening(example: Example, weights: Sequence[float], vocabulary: Vocabulary) -> int:
-    """Where the opening of the last picture ends that is learned, or the row."""
+    """Where the opening of the last picture ends that is learned, or a later reply's text, or the row."""
     ids = example.input_ids
     drawn = [place for place, weight in enumerate(weights) if weight > 0 and ids[place] == vocabulary.boi_id]
-    return drawn[-1] + 1 + OPENING if drawn else len(ids)
+    if not drawn:
+        return len(ids)
+    return max(drawn[-1] + 1 + OPENING, _after_text(example, weights, vocabulary))
 
 
 def _after_text(example: Example, weights: Sequence[float], vocabulary: Vocabulary) -> int:
@@ -57,4 +59,4 @@ ENDS: Mapping[str, Callable[[Example, Sequence[float], Vocabulary], int]] = {
     "opening": _after_opening,
     "text": _after_text,
 }
-"""Where a row may end: with the opening of its last picture, or with the text of its last reply."""
+"""Where a row may end: with its last opening of a picture or text of a reply, or with its last text."""

@@ -15,19 +15,28 @@ CODES = [code % 5 for code in range(3 * OPENING)]
 
 
 @pytest.fixture
-def talk(processor):
-    """What is this? A pear, in text and speech, and a drawing of it."""
+def sized(processor):
+    """A processor whose pictures have room for an opening."""
     sizes = {"codes_per_image": len(CODES), "codes_per_shown_image": len(CODES)}
     template = replace(processor.template, **sizes)
     tokenizers = (processor.text_tokenizer, processor.image_tokenizer, processor.speech_tokenizer)
-    processor = Processor(processor.vocabulary, *tokenizers, template)
+    return Processor(processor.vocabulary, *tokenizers, template)
+
+
+@pytest.fixture
+def messages():
+    """What is this? A pear, in text and speech, and a drawing of it."""
     picture = {"type": "image", "codes": CODES}
     reply = [{"type": "text", "text": "a pear"}, {"type": "audio", "codes": [1, 2, 3]}, picture]
-    messages = [
+    return [
         {"role": "user", "content": [picture, {"type": "text", "text": "this?"}]},
         {"role": "assistant", "content": reply},
     ]
-    return processor.encode_example(messages, "chat")
+
+
+@pytest.fixture
+def talk(sized, messages):
+    return sized.encode_example(messages, "chat")
 
 
 def _weights(talk):
@@ -55,6 +64,15 @@ def test_of_an_opening_no_more_is_read_and_the_whole_picture_foreseen(talk, make
     assert read == [row.reach - 1]
     assert sums["weight"] == sum(row.weights) < sum(whole.weights)
     torch.testing.assert_close(sums["preview"], objective(**pad_rows([whole], vocabulary.pad_id))["preview"])
+
+
+def test_an_opening_cuts_no_later_reply_away_but_its_speech(sized, messages, vocabulary):
+    reply = [{"type": "text", "text": "hello"}, {"type": "audio", "codes": [4]}]
+    later = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": reply}]
+    talk = sized.encode_example([*messages, *later], "chat")
+    row = Row(talk.input_ids, cut(talk, _weights(talk), {"opening": 1.0}, vocabulary, random.Random(0)))
+    last_speech = len(talk.input_ids) - 1 - talk.input_ids[::-1].index(vocabulary.boa_id)
+    assert row.reach == last_speech
 
 
 def test_what_a_row_lacks_does_not_cut_it(processor, vocabulary):

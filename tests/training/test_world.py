@@ -83,12 +83,13 @@ def test_conversations_draw_and_show_no_pair_that_is_held_out():
     assert kinds == set(KINDS)
 
 
-def test_half_of_the_conversations_learned_ask_what_a_picture_shows(world):
+def test_what_is_learned_asks_what_a_picture_shows_also_after_other_questions(world):
     rng = random.Random(0)
     talks = [world.conversation(rng, 1.0, {"chat": 1})[0] for _ in range(600)]
-    asked = [messages[0]["content"][0]["type"] == "image" for messages in talks]
-    assert 0.39 < np.mean(asked) < 0.49
-    assert np.mean([conversation(CONCEPTS, rng)[0].kind == "name" for _ in range(600)]) < 0.3
+    asked = [[message["content"][0]["type"] == "image" for message in talk[::2]] for talk in talks]
+    assert 0.38 < np.mean([turns[0] for turns in asked]) < 0.5
+    assert 0.25 < np.mean([turn for turns in asked for turn in turns[1:]]) < 0.37
+    assert 0.75 < np.mean([len(turns) > 1 for turns in asked]) < 0.85
 
 
 def test_what_refers_back_follows_from_the_turn_before():

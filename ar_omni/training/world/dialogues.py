@@ -35,6 +35,26 @@ class Exchange:
     drawn: Picture | None = None
 
 
+@dataclass(frozen=True)
+class Habits:
+    """How people talk.
+
+    Attributes:
+        openings: how often a question that does not speak of what came before is of each kind.
+        lengths: numbers of exchanges, each as likely.
+        following: share of the later questions that speak of what came before, where they can.
+    """
+
+    openings: Mapping[str, float]
+    lengths: Sequence[int]
+    following: float
+
+
+HABITS = Habits(
+    {"show": 0.28, "name": 0.23, "explain": 0.26, "say": 0.07, "unknown": 0.06, "small_talk": 0.1},
+    lengths=(1, 1, 1, 1, 1, 2, 2, 3),
+    following=0.5,
+)
 REQUESTS = (
     "show me {thing}",
     "draw {thing}",
@@ -49,8 +69,6 @@ RESTYLE = ("draw it in {style} style", "now in {style} style", "can you make it 
 ANOTHER = ("another one", "one more", "show me another one")
 RECALL = ("what did i say?", "what did i just say?", "repeat what i said")
 SAY = ("say {line}", "please say {line}", "read this aloud, {line}")
-OPENINGS = {"show": 0.28, "name": 0.23, "explain": 0.26, "say": 0.07, "unknown": 0.06, "small_talk": 0.1}
-"""How often a question that does not speak of what came before is of each kind."""
 SORRY = "i am sorry, i do not know that."
 _SYLLABLES = "ba bo dri fle gli gorp ka lu mip na nox pla quo ru sni ta vorp wim zu zog".split()
 
@@ -106,18 +124,15 @@ def caption(concept: Concept, style: str | None) -> str:
     return f"{styled(concept.phrase, style)}, from {concept.group}."
 
 
-def conversation(
-    concepts: Sequence[Concept], rng: random.Random, openings: Mapping[str, float] = OPENINGS
-) -> list[Exchange]:
-    """One to three exchanges; a few of them speak of what came before, and the others are of the kinds of
-    `openings`, kind -> weight."""
+def conversation(concepts: Sequence[Concept], rng: random.Random, habits: Habits = HABITS) -> list[Exchange]:
+    """Some exchanges; a few of them speak of what came before."""
     history: list[Exchange] = []
-    for _ in range(rng.choice((1, 1, 1, 1, 1, 2, 2, 3))):
+    for _ in range(rng.choice(habits.lengths)):
         follow = _FOLLOWING if history and history[-1].drawn else ("recall",) if history else ()
-        if follow and rng.random() < 0.5:
+        if follow and rng.random() < habits.following:
             kind = rng.choice(follow)
         else:
-            kind = rng.choices(list(openings), weights=openings.values())[0]
+            kind = rng.choices(list(habits.openings), weights=habits.openings.values())[0]
         history.append(KINDS[kind](concepts, rng, history))
     return history
 

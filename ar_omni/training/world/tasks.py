@@ -14,8 +14,9 @@ import numpy as np
 from ar_omni.training.reading import reading_targets
 from ar_omni.training.world.codes import Codes
 from ar_omni.training.world.dialogues import (
-    OPENINGS,
+    HABITS,
     Exchange,
+    Habits,
     aliases,
     caption,
     conversation,
@@ -43,8 +44,8 @@ MISSEEN = 0.05
 """Share of the codes of a shown picture that are those of another one."""
 UNSTYLED = 0.2
 """Share of the pictures described that may be another artist's, and have no style that has a name."""
-LEARNED = {**OPENINGS, "name": 0.6}
-"""The same, of conversations that are learned: what a picture shows is the hardest question."""
+LEARNED = Habits({**HABITS.openings, "name": 0.6}, lengths=(1, 2, 2, 2, 3), following=0.3)
+"""How people talk in what is learned: what a picture shows, asked after other things, is hardest."""
 OTHER_VOICES = 0.5
 """Share of what is written down that another voice says, and of the requests that one has said."""
 
