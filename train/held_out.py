@@ -16,13 +16,8 @@ from PIL import Image
 
 from ar_omni.evaluation.heldout import Pair, Request, Turn, save_held_out
 from ar_omni.training.arguments import load_recipe
-from ar_omni.training.world.dialogues import (
-    Exchange,
-    conversation,
-    held_out_requests,
-    is_held_out_conversation,
-    styled,
-)
+from ar_omni.training.world.dialogues import Exchange, conversation, is_held_out_conversation
+from ar_omni.training.world.phrases import held_out_requests, styled
 from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair, load_concepts
 from ar_omni.training.world.sentences import joined, sentences
 

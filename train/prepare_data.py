@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from ar_omni.training.world import crowd, dialogues, glosses, pictures, sentences, voices
+from ar_omni.training.world import crowd, glosses, phrases, pictures, sentences, voices
 from ar_omni.training.world.codes import Codes
 from ar_omni.training.world.views import Cutouts
 
@@ -56,7 +56,7 @@ def groups(args: argparse.Namespace, concepts: list[pictures.Concept]) -> dict[s
     for voice in voices.VOICES:
         if voice != voices.MAIN_VOICE:
             said[voice] = voice, list(itertools.islice(everyday, args.others))
-    talk = list(dict.fromkeys(dialogues.spoken_lines(concepts)))
+    talk = list(dict.fromkeys(phrases.spoken_lines(concepts)))
     crowded = itertools.islice(sentences.sentences(seed=6), args.crowd)
     said[crowd.CROWD] = crowd.CROWD, [*crowded, *examples[len(examples) - args.crowd :], *talk[::2]]
     said["dialogues"] = voices.MAIN_VOICE, talk

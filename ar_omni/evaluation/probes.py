@@ -16,7 +16,7 @@ from ar_omni.evaluation.heldout import Gallery
 from ar_omni.evaluation.judges import character_errors, named, nearest, thumbnail
 from ar_omni.training.logs import means
 from ar_omni.training.objective import Objective, ObjectiveOptions, Row, pad_rows
-from ar_omni.training.world.dialogues import caption, styled
+from ar_omni.training.world.phrases import caption, styled
 from ar_omni.training.world.pictures import STYLES, is_held_out_pair
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ar_omni.decoding import Options
 from ar_omni.evaluation.judges import character_errors
 from ar_omni.evaluation.probes import probe
 from ar_omni.omni import AROmni
-from ar_omni.training.world.dialogues import caption
+from ar_omni.training.world.phrases import caption
 from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair
 from ar_omni.training.world.tasks import World
 

@@ -11,11 +11,10 @@ import pytest
 
 from ar_omni.training.speech_tokenizer import UNKNOWN, phoneme_inventory, phoneme_labels
 from ar_omni.training.world import crowd
-from ar_omni.training.world.dialogues import (
-    KINDS,
+from ar_omni.training.world.dialogues import KINDS, conversation
+from ar_omni.training.world.phrases import (
     SORRY,
     aliases,
-    conversation,
     held_out_requests,
     small_talk,
     spoken_lines,

@@ -17,15 +17,13 @@ from ar_omni.training.world.dialogues import (
     HABITS,
     Exchange,
     Habits,
-    aliases,
-    caption,
     conversation,
     default_style,
     is_held_out_conversation,
-    styled,
     trained_pair,
     trained_styles,
 )
+from ar_omni.training.world.phrases import aliases, caption, styled
 from ar_omni.training.world.pictures import STYLES, Concept, load_concepts
 from ar_omni.training.world.splicing import Splicer
 from ar_omni.training.world.views import Views
