@@ -28,7 +28,7 @@ from .phrases import (
     small_talk,
     spoken_nonsense,
     styled,
-    templates,
+    trained_templates,
     unknown_words,
 )
 from .pictures import STYLES, Concept, is_held_out_pair
@@ -102,7 +102,7 @@ def _show(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) ->
     index, style = trained_pair(concepts, rng)
     concept = concepts[index]
     asked = style if style != default_style(concept) or rng.random() < 0.5 else None
-    said = request(rng.choice(templates(concept, asked)), concept, asked)
+    said = request(rng.choice(trained_templates(concept, asked)), concept, asked)
     if concept.name in aliases() and rng.random() < 0.4:
         said = rng.choice(REQUESTS).format(thing=styled(rng.choice(aliases()[concept.name]), asked))
     elif rng.random() < 0.3:

@@ -123,7 +123,7 @@ def _held_out_template(concept: Concept) -> int:
     return (concept.number + 1) % len(REQUESTS)
 
 
-def templates(concept: Concept, style: str | None) -> list[int]:
+def trained_templates(concept: Concept, style: str | None) -> list[int]:
     """The templates of requests that may be trained on."""
     return [i for i in range(len(REQUESTS)) if style or i != _held_out_template(concept)]
 
