@@ -204,7 +204,7 @@ def save_held_out(
         "styles": list(dict.fromkeys(style for _, style in gallery)),
     }
     save_sheet([gallery[key] for key in kept], picture_size, folder / "pictures.webp", lossless=True)
-    save_sheet(list(gallery.values()), gallery_tile, folder / "gallery.webp", quality=90)
+    save_sheet(list(gallery.values()), gallery_tile, folder / "gallery.webp", quality=70, method=6)
     with replacing(folder / "heldout.json") as temporary:
         temporary.write_text(json.dumps(table, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
