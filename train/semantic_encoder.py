@@ -17,11 +17,11 @@ import torch
 
 from ar_omni.tokenizers.image import NanoImageTokenizer
 from ar_omni.tokenizers.semantic import SemanticConfig, SemanticEncoder
-from ar_omni.training.augmentation import plain, shown
+from ar_omni.training.augmentation import GENTLE, plain, shown
 from ar_omni.training.precision import fast_float32
-from ar_omni.training.semantic import SemanticTrainer, pairs, word_table
+from ar_omni.training.semantic import SemanticTrainer, by_artist, pairs, word_table
 from ar_omni.training.tokenizer_loop import Budget, fit
-from ar_omni.training.world.pictures import ARTISTS, load_concepts
+from ar_omni.training.world.pictures import ARTISTS, STYLES, load_concepts
 from ar_omni.training.world.views import Cutouts
 
 
@@ -47,19 +47,18 @@ def main() -> None:
     cutouts = Cutouts.load(args.work_dir / "cutouts-96.npz")
     pixels, things, artists = map(torch.from_numpy, (cutouts.pixels, cutouts.concepts, cutouts.artists))
     concepts = load_concepts(args.work_dir / "concepts.json")
-    trainer = SemanticTrainer(encoder, word_table(concepts), len(ARTISTS))
+    trainer, size = SemanticTrainer(encoder, word_table(concepts), len(ARTISTS)), config.image_size
 
     def losses(step: int) -> dict[str, torch.Tensor]:
         chosen = pairs(things, args.batch_size)
-        cutouts = pixels[chosen]
-        changed = shown(cutouts, config.image_size)
-        as_is = torch.rand(len(cutouts), 1, 1, 1) < 0.5
-        plainer = torch.where(as_is, plain(cutouts, config.image_size), changed)
-        return trainer.losses(changed, plainer, things[chosen], artists[chosen])
+        drawn = by_artist(artists, args.batch_size, len(STYLES))
+        as_is = torch.rand(len(drawn), 1, 1, 1) < 0.4
+        plainer = torch.where(as_is, plain(pixels[drawn], size), shown(pixels[drawn], size, GENTLE))
+        return trainer.losses(shown(pixels[chosen], size), plainer, things[chosen], artists[drawn])
 
     budget = Budget(args.steps, learning_rate=3e-3, weight_decay=0.05, floor=0.0, warmup=200)
     fit(trainer, losses, budget, args.work_dir / checkpoint)
-    encoder = trainer.eval().remembering(shots(pixels, things, artists, config.image_size))
+    encoder = trainer.eval().remembering(shots(pixels, things, artists, size))
     tokenizer = NanoImageTokenizer.load(args.tokenizer or args.work_dir / "image_tokenizer")
     NanoImageTokenizer(tokenizer.config, tokenizer.network, encoder).save(args.work_dir / "image_tokenizer")
     print(json.dumps(quality(trainer, pixels, things, artists), indent=2))

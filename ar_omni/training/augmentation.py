@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 
-def shown(cutouts: Tensor, size: int) -> Tensor:
+@dataclass(frozen=True)
+class Changes:
+    """How far pictures are changed at random.
+
+    Attributes:
+        scale: from the smallest to the largest.
+        turn: standard deviation, in radians.
+        slant: standard deviation, as a share of the size.
+        stretch: the most, to either side, of the logarithm of height by width.
+        shift: the most, as a share of half the size.
+        saturation: from the least to the most.
+        tint: standard deviation of what each colour takes from each.
+        contrast: the most, to either side of 1.
+        brightness: likewise.
+        blurred: share of the pictures.
+        covered: share of the pictures a part of which is hidden.
+    """
+
+    scale: tuple[float, float]
+    turn: float
+    slant: float
+    stretch: float
+    shift: float
+    saturation: tuple[float, float]
+    tint: float
+    contrast: float
+    brightness: float
+    blurred: float
+    covered: float
+
+
+STRONG = Changes((0.6, 1.15), 0.14, 0.05, 0.12, 0.2, (0.4, 1.5), 0.08, 0.25, 0.2, 0.25, 0.3)
+"""For what a picture shows: it is still told."""
+GENTLE = Changes((0.65, 1.12), 0.11, 0.0, 0.0, 0.15, (0.65, 1.35), 0.0, 0.2, 0.15, 0.15, 0.0)
+"""For who drew a picture: lines and colours stay those of its maker."""
+
+
+def shown(cutouts: Tensor, size: int, changes: Changes = STRONG) -> Tensor:
     """Each picture changed at random: uint8 RGBA (B, S, S, 4) -> float32 (B, 3, size, size) in [-1, 1]."""
-    pixels = _moved(cutouts, size)
+    pixels = _moved(cutouts, size, changes)
     colour, alpha = pixels[:, :3], pixels[:, 3:]
-    picture = _recoloured(colour + _grounds(len(pixels)) * (1 - alpha))
-    picture = _sometimes(0.25, picture, _blurred)
-    picture = _sometimes(0.3, picture, _covered)
+    picture = _recoloured(colour + _grounds(len(pixels)) * (1 - alpha), changes)
+    picture = _sometimes(changes.blurred, picture, _blurred)
+    picture = _sometimes(changes.covered, picture, _covered)
     return (picture.clamp(0, 1) * 2 - 1).contiguous(memory_format=torch.channels_last)
 
 
@@ -36,12 +74,16 @@ def _uniform(low: float, high: float, *shape: int) -> Tensor:
     return low + (high - low) * torch.rand(*shape)
 
 
-def _moved(cutouts: Tensor, size: int) -> Tensor:
+def _about(middle: float, reach: float, *shape: int) -> Tensor:
+    return _uniform(middle - reach, middle + reach, *shape)
+
+
+def _moved(cutouts: Tensor, size: int, changes: Changes) -> Tensor:
     """Scaled, turned, slanted, stretched and shifted: float (B, 4, size, size)."""
     count = len(cutouts)
-    scale, angle, slant = _uniform(0.6, 1.15, count), 0.14 * torch.randn(count), 0.05 * torch.randn(count)
-    stretch = _uniform(-0.12, 0.12, count).exp()
-    shift_x, shift_y = _uniform(-0.2, 0.2, 2, count)
+    scale, angle = _uniform(*changes.scale, count), changes.turn * torch.randn(count)
+    slant, stretch = changes.slant * torch.randn(count), _about(0, changes.stretch, count).exp()
+    shift_x, shift_y = _about(0, changes.shift, 2, count)
     cosine, sine = angle.cos() / scale, angle.sin() / scale
     rows = (cosine * stretch, slant - sine, shift_x), (sine, cosine / stretch, shift_y)
     maps = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
@@ -55,15 +97,15 @@ def _grounds(count: int) -> Tensor:
     return torch.where(torch.rand(count, 1) < 0.7, 1.0, colours)[..., None, None]
 
 
-def _recoloured(picture: Tensor) -> Tensor:
+def _recoloured(picture: Tensor, changes: Changes) -> Tensor:
     """With another saturation, tint, brightness and contrast: all are one linear map of the colours."""
     count = len(picture)
-    saturation = _uniform(0.4, 1.5, count, 1, 1)
+    saturation = _uniform(*changes.saturation, count, 1, 1)
     saturated = saturation * torch.eye(3) + (1 - saturation) / 3
-    mixed = torch.eye(3) + 0.08 * torch.randn(count, 3, 3) * (torch.rand(count, 1, 1) < 0.6)
+    mixed = torch.eye(3) + changes.tint * torch.randn(count, 3, 3) * (torch.rand(count, 1, 1) < 0.6)
     mixed = mixed / mixed.sum(2, keepdim=True)
-    contrast = _uniform(0.75, 1.25, count, 1, 1)
-    bright = _uniform(0.8, 1.2, count, 1, 1)
+    contrast = _about(1, changes.contrast, count, 1, 1)
+    bright = _about(1, changes.brightness, count, 1, 1)
     offset = 0.7 * bright * (1 - contrast)  # what is about as bright as a picture on white stays
     colours = (contrast * bright * mixed @ saturated) @ picture.flatten(2) + offset
     return colours.view_as(picture)

@@ -36,8 +36,25 @@ class Namer(nn.Module):
         return x @ (self.words @ self.word + self.own).T + self.bias
 
 
+class CosineClassifier(nn.Module):
+    """Numbers (B, numbers) -> logits (B, classes), by their angles to keys, as a memory tells what is alike.
+
+    Args:
+        numbers: how many.
+        classes: how many.
+        scale: of the cosines.
+    """
+
+    def __init__(self, numbers: int, classes: int, scale: float = 12.0) -> None:
+        super().__init__()
+        self.keys, self.scale = nn.Parameter(torch.randn(classes, numbers)), scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale * functional.normalize(x, dim=1) @ functional.normalize(self.keys, dim=1).T
+
+
 class SemanticTrainer(nn.Module):
-    """The encoder, and two classifiers that read its rounded numbers and are thrown away afterwards.
+    """The encoder, and a classifier each of what a picture shows and of who drew it.
 
     Args:
         encoder: new, or one that learns more.
@@ -51,24 +68,29 @@ class SemanticTrainer(nn.Module):
         config = encoder.config
         self.encoder = encoder.to(memory_format=torch.channels_last)
         self.namer = nn.Sequential(nn.Linear(config.content_numbers, width), nn.ReLU(), Namer(words, width))
-        self.artist = nn.Linear(config.style_numbers, artists)
+        self.artist = CosineClassifier(config.style_numbers, artists)
+        with torch.no_grad():
+            self.artist.keys[: len(encoder.artists.keys)] = encoder.artists.keys
 
     def losses(self, changed: Tensor, plainer: Tensor, things: Tensor, artists: Tensor) -> dict[str, Tensor]:
-        """Weighted terms for the same pictures twice, pixels (B, 3, S, S) in [-1, 1] of known things (B,) by
-        known artists (B,): `changed` to tell what they show, and `plainer` to tell who drew them, which
-        changed colours hide."""
+        """Weighted terms for pixels (B, 3, S, S) in [-1, 1]: of pictures of known things (B,), `changed` to
+        tell what they show, and of pictures by known artists (B,), `plainer`, for changed colours hide who
+        drew them."""
         content = self._rounded(self.encoder.content(changed))
-        style = self._rounded(self.encoder.style(plainer))
         return {
             "thing": functional.cross_entropy(self.namer(content).float(), things, label_smoothing=0.1),
             "alike": contrastive_loss(content.float(), things),
-            "artist": functional.cross_entropy(self.artist(style).float(), artists, label_smoothing=0.1),
+            "artist": functional.cross_entropy(self._drawn(plainer), artists, label_smoothing=0.02),
         }
 
     def told(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """The likeliest thing and artist of each picture, int64 (B,) each."""
-        content, style = (self._rounded(part(pixels)) for part in (self.encoder.content, self.encoder.style))
-        return self.namer(content).argmax(1), self.artist(style).argmax(1)
+        content = self._rounded(self.encoder.content(pixels))
+        return self.namer(content).argmax(1), self._drawn(pixels).argmax(1)
+
+    def _drawn(self, pixels: Tensor) -> Tensor:
+        """Logits of who drew them, by numbers as the memory gets them: not rounded."""
+        return self.artist(self.encoder.bounded(self.encoder.style(pixels))).float()
 
     def _rounded(self, numbers: Tensor) -> Tensor:
         """As the codes keep them, about 0; gradients pass the rounding."""
@@ -77,13 +99,14 @@ class SemanticTrainer(nn.Module):
 
     @torch.no_grad()
     def remembering(self, pictures: Iterable[tuple[Tensor, Tensor, Tensor]]) -> SemanticEncoder:
-        """The encoder with a memory: of each thing and artist the average of its pictures. What is recalled
-        of them is the same, or what it was where the encoder has it in its memory.
+        """The encoder with a memory: a thing's key is the average of its pictures, and an artist's what the
+        classifier learned. What is recalled of either is the average of its pictures, or what it was where
+        the encoder has it in its memory.
 
         Args:
             pictures: pixels (B, 3, S, S), their things (B,) and artists (B,).
         """
-        things, artists = self.namer[-1].words.shape[0], self.artist.out_features
+        things, artists = self.namer[-1].words.shape[0], len(self.artist.keys)
         encoder = SemanticEncoder(replace(self.encoder.config, things=things, artists=artists)).eval()
         encoder.load_state_dict(self.encoder.float().eval().state_dict() | _memories(encoder))
         counts = torch.zeros(things, 1), torch.zeros(artists, 1)
@@ -96,6 +119,7 @@ class SemanticTrainer(nn.Module):
         for memory, count, own in zip((encoder.things, encoder.artists), counts, earlier, strict=True):
             memory.keys /= count.clamp(min=1)
             memory.kept.copy_(torch.cat([own.kept, memory.keys[len(own.kept) :]]))
+        encoder.artists.keys.copy_(self.artist.keys)
         return encoder
 
 
@@ -131,6 +155,20 @@ def pairs(things: Tensor, count: int, neighbours: int = 4) -> Tensor:
     step = 1 + (torch.rand(len(chosen)) * (sizes[chosen] - 1)).long()
     second = (first + step) % sizes[chosen]
     return (starts[chosen] + torch.stack([first, second])).T.flatten()[:count]
+
+
+def by_artist(artists: Tensor, count: int, known: int) -> Tensor:
+    """Places of `count` pictures: each artist as often as another, the first `known`, whose styles have a
+    name, three times as often.
+
+    Args:
+        artists: who drew each picture, int64 (N,).
+        count: how many places.
+        known: how many artists have a style with a name.
+    """
+    drawn = torch.bincount(artists)
+    often = torch.where(torch.arange(len(drawn)) < known, 3.0, 1.0) / drawn.clamp(min=1)
+    return torch.multinomial(often[artists], count, replacement=True)
 
 
 def word_table(concepts: Sequence[Concept]) -> Tensor:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ar_omni.training.augmentation import plain, shown
+from ar_omni.training.augmentation import GENTLE, plain, shown
 
 
 @pytest.fixture
@@ -29,6 +29,14 @@ def test_what_is_shown_differs_each_time_and_keeps_its_subject(discs):
     assert len({picture.numpy().tobytes() for picture in pictures}) == 64
     redness = pictures[:, 0] - pictures[:, 1:].amax(1)
     assert ((redness > 0.3).float().mean((1, 2)) > 0.05).float().mean() > 0.9
+
+
+def test_gentle_changes_hide_and_tint_nothing(discs):
+    torch.manual_seed(0)
+    gently, strongly = (shown(discs, 32, *changes)[:, :, 16, 16] for changes in ((GENTLE,), ()))
+    tints = [(middle[:, 1] - middle[:, 2]).abs().amax() for middle in (gently, strongly)]
+    assert tints[0] < 1e-5 < 0.1 < tints[1]
+    assert (gently[:, 0] > gently[:, 1] + 0.5).all()  # red each time
 
 
 def test_a_seed_gives_the_same_and_the_cutouts_stay(discs):

@@ -5,7 +5,7 @@ import copy
 import torch
 
 from ar_omni.tokenizers.semantic import SemanticConfig, SemanticEncoder
-from ar_omni.training.semantic import SemanticTrainer, contrastive_loss, pairs, word_table
+from ar_omni.training.semantic import SemanticTrainer, by_artist, contrastive_loss, pairs, word_table
 from ar_omni.training.tokenizer_loop import Budget, fit
 from ar_omni.training.world.pictures import Concept
 
@@ -36,6 +36,13 @@ def test_pictures_of_a_thing_come_in_twos_and_with_its_neighbours():
     assert len(drawn.unique()) == len(things)
 
 
+def test_artists_with_much_to_show_come_no_more_often():
+    torch.manual_seed(0)
+    artists = torch.tensor([0] * 900 + [1] * 90 + [2] * 10)
+    drawn = torch.bincount(artists[by_artist(artists, 5000, known=2)]) / 5000
+    torch.testing.assert_close(drawn, torch.tensor([3.0, 3, 1]) / 7, atol=0.03, rtol=0)
+
+
 def test_the_loss_is_least_where_the_same_lie_together():
     things = torch.tensor([0, 1, 0, 1])
     together = torch.tensor([[1.0, 0], [0, 1], [1, 0], [0, 1]])
@@ -56,8 +63,9 @@ def test_it_learns_what_it_is_shown_and_who_drew_it(tmp_path):
         return (flat[..., None, None] + 0.1 * torch.randn(24, 3, 24, 24)), things, artists
 
     def losses(_):
-        pixels, things, artists = pictures()
-        return trainer.losses(pixels, pixels, things, artists)
+        pixels, things, _ = pictures()
+        other, _, drawn = (part.flip(0) for part in pictures())  # who drew is learned from other pictures
+        return trainer.losses(pixels, other, things, drawn)
 
     fit(trainer, losses, Budget(60, 3e-3, warmup=5), tmp_path / "state.pt")
     with torch.no_grad():
@@ -68,6 +76,7 @@ def test_it_learns_what_it_is_shown_and_who_drew_it(tmp_path):
     with torch.no_grad():
         codes = encoder.encode(pixels)
     assert (encoder.config.things, encoder.config.artists) == (3, 2)
+    assert torch.equal(encoder.artists.keys, trainer.artist.keys)
     assert len({tuple(row.tolist()) for row in codes}) == 6  # one for each thing by each artist
     assert all(len(codes[things == thing][:, :4].unique(dim=0)) == 1 for thing in range(3))
 
@@ -85,9 +94,8 @@ def test_an_encoder_that_learns_more_keeps_the_codes_of_what_it_remembers():
             value.add_(0.2 * torch.randn_like(value))
     second = SemanticTrainer(other, words, artists=3).remembering([(pixels, things, artists)])
     for before, after in ((first.things, second.things), (first.artists, second.artists)):
-        assert torch.equal(before.kept, before.keys) and torch.equal(
-            after.kept[: len(before.kept)], before.kept
-        )
+        assert torch.equal(after.kept[: len(before.kept)], before.kept)
+    assert torch.equal(first.things.kept, first.things.keys)
     assert not torch.allclose(second.things.keys, first.things.keys, atol=0.1)
     torch.testing.assert_close(second.artists.keys[:2], first.artists.keys)
     recalled, same = (encoder.things(encoder.things.keys) for encoder in (first, second))
