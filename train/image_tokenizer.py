@@ -1,6 +1,9 @@
 """Trains nano's image tokenizer on the prepared pictures and saves it with its reconstruction quality.
 
-python train/image_tokenizer.py --work-dir runs/nano --steps 3000
+    python train/image_tokenizer.py --work-dir runs/nano --steps 3000
+
+With `--decoder ar_omni/assets/nano/image_tokenizer` the decoder of that one learns to draw more sharply;
+codes stay what they are, and so does what a language model has learned of them.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import numpy as np
 import torch
 
 from ar_omni.tokenizers.image import ImageTokenizerConfig, NanoImageTokenizer
-from ar_omni.training.image_tokenizer import ImageTokenizerTrainer, psnr
+from ar_omni.training.image_tokenizer import ImageDecoderTrainer, ImageTokenizerTrainer, psnr
 from ar_omni.training.precision import fast_float32
 from ar_omni.training.tokenizer_loop import Budget, fit
 
@@ -22,21 +25,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--work-dir", type=Path, default=Path("runs/nano"))
     parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument(
+        "--decoder", type=Path, help="a tokenizer whose decoder learns more, and nothing else"
+    )
     parser.add_argument("--batch-size", type=int, default=16)
     args = parser.parse_args()
     torch.manual_seed(0)
     fast_float32()
-    config = ImageTokenizerConfig()
+    trained = NanoImageTokenizer.load(args.decoder) if args.decoder else None
+    config = trained.config if trained else ImageTokenizerConfig()
     with np.load(args.work_dir / f"pictures-{config.image_size}.npz") as data:
         pictures = torch.from_numpy(data["pictures"]).flatten(0, 1).permute(0, 3, 1, 2).contiguous()
-    trainer = ImageTokenizerTrainer(config)
+    trainer = ImageDecoderTrainer(trained.network) if trained else ImageTokenizerTrainer(config)
 
     def losses(step: int) -> dict[str, torch.Tensor]:
         chosen = torch.randint(len(pictures), (args.batch_size,))
         return trainer.losses(normalized(pictures[chosen]))
 
-    fit(trainer, losses, Budget(args.steps), args.work_dir / "image_tokenizer.pt")
-    NanoImageTokenizer(config, trainer.network).save(args.work_dir / "image_tokenizer")
+    checkpoint = f"image_{'decoder' if trained else 'tokenizer'}.pt"
+    fit(trainer, losses, Budget(args.steps), args.work_dir / checkpoint)
+    semantic = trained.semantic if trained else None
+    NanoImageTokenizer(config, trainer.network, semantic).save(args.work_dir / "image_tokenizer")
     print(json.dumps(quality(trainer.network, pictures), indent=2))
 
 

@@ -25,6 +25,22 @@ class ImageTokenizerTrainer(nn.Module):
         return {"pixels": pixel_loss(restored, pixels), "commitment": 0.25 * commitment}
 
 
+class ImageDecoderTrainer(nn.Module):
+    """Lets the decoder of a trained autoencoder learn on, while its codes stay what they are."""
+
+    def __init__(self, network: ImageAutoencoder) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last).requires_grad_(False)
+        self.network.decoder.requires_grad_(True)
+
+    def losses(self, pixels: Tensor) -> dict[str, Tensor]:
+        """The one term for pixels (B, 3, S, S) in [-1, 1]."""
+        quantizer = self.network.quantizer
+        with torch.no_grad(), torch.autocast(pixels.device.type, enabled=False):  # codes as they are read
+            latents = quantizer.lookup(quantizer.encode(self.network.encode(pixels)))
+        return {"pixels": pixel_loss(self.network.decode(latents), pixels)}
+
+
 def pixel_loss(restored: Tensor, pixels: Tensor, scales: int = 3) -> Tensor:
     """L1 + L2 of the values and L1 of their differences between neighbours, averaged over halved scales."""
     total = restored.new_zeros(())
