@@ -41,9 +41,33 @@ class Changes:
     covered: float
 
 
-STRONG = Changes((0.6, 1.15), 0.14, 0.05, 0.12, 0.2, (0.4, 1.5), 0.08, 0.25, 0.2, 0.25, 0.3)
+STRONG = Changes(
+    scale=(0.6, 1.15),
+    turn=0.14,
+    slant=0.05,
+    stretch=0.12,
+    shift=0.2,
+    saturation=(0.4, 1.5),
+    tint=0.08,
+    contrast=0.25,
+    brightness=0.2,
+    blurred=0.25,
+    covered=0.3,
+)
 """For what a picture shows: it is still told."""
-GENTLE = Changes((0.65, 1.12), 0.11, 0.0, 0.0, 0.15, (0.65, 1.35), 0.0, 0.2, 0.15, 0.15, 0.0)
+GENTLE = Changes(
+    scale=(0.65, 1.12),
+    turn=0.11,
+    slant=0.0,
+    stretch=0.0,
+    shift=0.15,
+    saturation=(0.65, 1.35),
+    tint=0.0,
+    contrast=0.2,
+    brightness=0.15,
+    blurred=0.15,
+    covered=0.0,
+)
 """For who drew a picture: lines and colours stay those of its maker."""
 
 

@@ -22,6 +22,7 @@ from .phrases import (
     made_up,
     name_reply,
     question,
+    recollection,
     recorded_requests,
     request,
     show_reply,
@@ -33,6 +34,7 @@ from .phrases import (
 )
 from .pictures import STYLES, Concept, is_held_out_pair
 from .sentences import statement
+from .typed import to_read, wonder
 
 Picture = tuple[int, str]
 """A concept's index, and a style."""
@@ -148,7 +150,7 @@ def _say(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> 
 
 
 def _recall(concepts: Sequence[Concept], rng: random.Random, history: list[Exchange]) -> Exchange:
-    return Exchange(rng.choice(RECALL), f"you said, {history[-1].said}", "recall")
+    return Exchange(rng.choice(RECALL), recollection(history[-1].said), "recall")
 
 
 def _unknown(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
@@ -166,6 +168,15 @@ def _small_talk(concepts: Sequence[Concept], rng: random.Random, _: list[Exchang
     return Exchange(rng.choice(phrasings), answer, "small_talk")
 
 
+def _wonder(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
+    return Exchange(wonder(concepts, rng), SORRY, "wonder")
+
+
+def _read(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
+    said, line = to_read(rng)
+    return Exchange(said, line, "read")
+
+
 KINDS: dict[str, Callable[[Sequence[Concept], random.Random, list[Exchange]], Exchange]] = {
     "show": _show,
     "restyle": _restyle,
@@ -176,6 +187,8 @@ KINDS: dict[str, Callable[[Sequence[Concept], random.Random, list[Exchange]], Ex
     "recall": _recall,
     "unknown": _unknown,
     "small_talk": _small_talk,
+    "wonder": _wonder,
+    "read": _read,
 }
 """Kind -> what makes an exchange of it from the concepts, a generator and the exchanges before."""
 _FOLLOWING = ("restyle", "restyle", "another", "recall")

@@ -30,27 +30,28 @@ _SYLLABLES = "ba bo dri fle gli gorp ka lu mip na nox pla quo ru sni ta vorp wim
 @cache
 def small_talk() -> tuple[tuple[tuple[str, ...], str], ...]:
     """Every row of `small_talk.txt`: ways to say it, and the answer."""
-    rows = (line.split(" = ") for line in _lines("small_talk.txt"))
+    rows = (line.split(" = ") for line in read_lines("small_talk.txt"))
     return tuple((tuple(said.split(" | ")), answer) for said, answer in rows)
 
 
 @cache
 def aliases() -> dict[str, tuple[str, ...]]:
     """Name -> what people call the thing, articles included."""
-    rows = (line.split(" = ") for line in _lines("aliases.txt"))
+    rows = (line.split(" = ") for line in read_lines("aliases.txt"))
     return {name: tuple(said.split(" | ")) for said, name in rows}
 
 
 @cache
 def unknown_words() -> tuple[str, ...]:
     """Nouns for things that nano does not know."""
-    return tuple(word for line in _lines("unknown.txt") for word in line.split())
+    return tuple(word for line in read_lines("unknown.txt") for word in line.split())
 
 
-def _lines(name: str) -> list[str]:
+@cache
+def read_lines(name: str) -> tuple[str, ...]:
     """The lines of a file beside this one, comments left out."""
     lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
-    return [line for line in lines if not line.startswith("#")]
+    return tuple(line for line in lines if not line.startswith("#"))
 
 
 def styled(thing: str, style: str | None) -> str:
@@ -71,6 +72,11 @@ def name_reply(concept: Concept) -> str:
 def explanation(concept: Concept) -> str:
     """What nano says of a thing."""
     return f"{concept.phrase} {concept.gloss}."
+
+
+def recollection(said: str) -> str:
+    """What nano says when asked what was said."""
+    return f"you said, {said}"
 
 
 def caption(concept: Concept, style: str | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -23,9 +23,10 @@ from ar_omni.training.world.dialogues import (
     trained_pair,
     trained_styles,
 )
-from ar_omni.training.world.phrases import aliases, caption, styled
+from ar_omni.training.world.phrases import aliases, caption, recollection, styled
 from ar_omni.training.world.pictures import STYLES, Concept, load_concepts
 from ar_omni.training.world.splicing import Splicer
+from ar_omni.training.world.typed import rephrased
 from ar_omni.training.world.views import Views
 from ar_omni.training.world.voices import MAIN_VOICE
 from ar_omni.vocabulary import Vocabulary
@@ -42,8 +43,13 @@ MISSEEN = 0.05
 """Share of the codes of a shown picture that are those of another one."""
 UNSTYLED = 0.2
 """Share of the pictures described that may be another artist's, and have no style that has a name."""
-LEARNED = Habits({**HABITS.openings, "name": 0.6}, lengths=(1, 2, 2, 2, 3), following=0.3)
-"""How people talk in what is learned: what a picture shows, asked after other things, is hardest."""
+LEARNED = Habits(
+    {**HABITS.openings, "name": 0.6, "wonder": 0.25, "read": 0.15}, lengths=(1, 2, 2, 2, 3), following=0.3
+)
+"""How people talk in what is learned: what a picture shows, asked after other things, is hardest, and much
+that they ask nobody has foreseen."""
+OTHER_WORDS = 0.4
+"""Share of what is said in conversations that is said in other words than those it is evaluated with."""
 OTHER_VOICES = 0.5
 """Share of what is written down that another voice says, and of the requests that one has said."""
 
@@ -239,7 +245,19 @@ def _chat(world: World, rng: random.Random, _: float) -> Conversation:
     exchanges = conversation(world.concepts, rng, LEARNED)
     while is_held_out_conversation(exchanges):
         exchanges = conversation(world.concepts, rng, LEARNED)
+    exchanges = _in_other_words(exchanges, rng)
     return [message for exchange in exchanges for message in _messages(world, rng, exchange)], "chat"
+
+
+def _in_other_words(exchanges: list[Exchange], rng: random.Random) -> list[Exchange]:
+    said: list[Exchange] = []
+    for exchange in exchanges:
+        if exchange.kind == "recall":
+            exchange = replace(exchange, answer=recollection(said[-1].said))
+        elif exchange.kind not in ("say", "read") and rng.random() < OTHER_WORDS:
+            exchange = replace(exchange, said=rephrased(exchange.said, rng))
+        said.append(exchange)
+    return said
 
 
 def _messages(world: World, rng: random.Random, exchange: Exchange) -> list[dict]:

@@ -1,0 +1,142 @@
+"""What people say who know no templates: other words for the same, and what nano cannot answer."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from .phrases import EXPLAIN, REQUESTS, read_lines, small_talk, unknown_words
+from .pictures import Concept, is_plural
+from .sentences import statement
+
+MORE_REQUESTS = (
+    "draw me {thing}",
+    "show {thing}",
+    "can you draw {thing}",
+    "could you show me {thing}",
+    "i would like to see {thing}",
+    "i'd like to see {thing}",
+    "let me see {thing}",
+    "give me {thing}",
+    "make {thing}",
+    "paint {thing}",
+    "a picture of {thing}",
+    "show me a picture of {thing}",
+    "draw a picture of {thing}",
+    "what does {thing} look like?",
+    "{thing}",
+)
+MORE_EXPLAIN = (
+    "what {verb} {thing}",
+    "do you know what {thing} {verb}?",
+    "what can you tell me about {thing}?",
+    "tell me something about {thing}",
+    "do you know {thing}?",
+    "describe {thing}",
+)
+MORE_SAY = (
+    "say '{line}'",
+    "say: {line}",
+    "please say '{line}'",
+    "can you say {line}?",
+    "repeat after me, {line}",
+)
+GREETINGS = ("hi, ", "hello, ", "hey, ", "hey nano, ", "nano, ", "okay, ", "now ")
+ENDINGS = (" please", ", please", " for me", "!", ".")
+SHORTER = {"what is": "what's", "i am": "i'm", "do not": "don't", "it is": "it's", "you are": "you're"}
+QUALITIES = (
+    "blue green purple pink golden silver tiny huge giant flying dancing sleeping broken wooden striped "
+    "invisible square frozen angry dirty two-headed upside-down"
+).split()
+NOUNS = (
+    "color price name size age weight history meaning taste sound speed height shape song film book team "
+    "game car food job school road house language"
+).split()
+NAMES = (
+    "anna tom peter mary john lisa paul emma jack susan albert einstein mozart shakespeare cleopatra".split()
+)
+
+
+def rephrased(said: str, rng: random.Random) -> str:
+    """The same request or question in other words; other talk shorter, or with other marks."""
+    for templates, others in ((REQUESTS, MORE_REQUESTS), (EXPLAIN, MORE_EXPLAIN)):
+        for template in templates:
+            if found := re.fullmatch(_pattern(template), said):
+                return _polite(_other(others, **found.groupdict(), rng=rng), rng)
+    for whole, short in SHORTER.items():
+        if rng.random() < 0.7:
+            said = said.replace(whole, short)
+    return said.rstrip("?") if rng.random() < 0.5 else said
+
+
+@cache
+def _pattern(template: str) -> str:
+    return re.escape(template).replace(r"\{thing\}", "(?P<thing>.+)").replace(r"\{verb\}", "(?P<verb>is|are)")
+
+
+def _other(templates: Sequence[str], rng: random.Random, thing: str, verb: str = "") -> str:
+    if styled := re.fullmatch("((?:an? |the )?)(.+) in (.+) style", thing):
+        article, name, style = styled.groups()
+        thing = rng.choice((thing, f"{article}{name} in {style}", f"a {style} {name}"))
+    bare = re.sub("^(an?|the) ", "", thing)
+    if rng.random() < 0.15:
+        thing = bare
+    if templates is MORE_REQUESTS:
+        return rng.choice(templates).format(thing=thing)
+    verb = verb or ("are" if is_plural(bare) else "is")
+    if verb == "is" and rng.random() < 0.4:
+        return rng.choice(("what's {}?", "what's {}", "whats {}?")).format(thing)
+    if thing != bare and thing.startswith("a") and rng.random() < 0.15:
+        thing, verb = f"{bare}s", "are"
+    return rng.choice((*templates, *EXPLAIN)).format(thing=thing, verb=verb)
+
+
+def _polite(said: str, rng: random.Random) -> str:
+    chance = rng.random()
+    if chance < 0.15:
+        return rng.choice(GREETINGS) + said
+    return said + rng.choice(ENDINGS) if chance < 0.4 and not said.endswith("?") else said
+
+
+def wonder(concepts: Sequence[Concept], rng: random.Random) -> str:
+    """A request or a question, in any words, that nano can only be sorry about."""
+    thing, other = (rng.choice(concepts).phrase for _ in range(2))
+    if rng.random() < 0.2:
+        word = rng.choice(unknown_words())
+        thing = f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+    said = rng.choice(read_lines("wonder.txt")).format(
+        thing=thing,
+        other=other,
+        unlike=_unlike(concepts, rng),
+        place=_place(concepts, rng),
+        name=rng.choice(NAMES),
+        noun=rng.choice(NOUNS),
+        quality=rng.choice(QUALITIES),
+        number=rng.randint(2, 99),
+    )
+    return said if rng.random() < 0.5 else said.rstrip("?")
+
+
+def _unlike(concepts: Sequence[Concept], rng: random.Random) -> str:
+    """A thing of a kind that there is no picture of: "a blue unicorn"."""
+    known = {concept.name for concept in concepts}
+    while (name := f"{rng.choice(QUALITIES)} {rng.choice(concepts).name}") in known:
+        pass
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def _place(concepts: Sequence[Concept], rng: random.Random) -> str:
+    flags = [concept.name for concept in concepts if concept.name.startswith("flag of ")]
+    return rng.choice(flags).removeprefix("flag of ") if flags else "here"
+
+
+def to_read(rng: random.Random) -> tuple[str, str]:
+    """(what is said to have something read out, what is read out): a few words, or a sentence."""
+    line = rng.choice(rng.choice(small_talk())[0]) if rng.random() < 0.3 else statement(rng).lower()
+    words = line.rstrip(".?!").split()
+    length = rng.choice((1, 2, 3, 4, 5, len(words)))
+    first = rng.randrange(max(1, len(words) - length + 1))
+    line = " ".join(words[first : first + length]).rstrip(",")
+    return rng.choice(MORE_SAY).format(line=line), f"{line}."
