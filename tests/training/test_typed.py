@@ -1,0 +1,80 @@
+"""What is said in other words still asks the same, and what nano cannot know names nothing that it knows."""
+
+import random
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from ar_omni.training.world.dialogues import conversation
+from ar_omni.training.world.phrases import SORRY, held_out_requests, read_lines, recollection
+from ar_omni.training.world.pictures import load_concepts
+from ar_omni.training.world.tasks import LEARNED, _in_other_words
+from ar_omni.training.world.typed import rephrased, to_read, wonder
+
+
+@pytest.fixture(scope="module")
+def concepts():
+    return tuple(load_concepts(Path(__file__).parents[2] / "configs/nano/concepts.json"))
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("show me a red apple in flat style", ("red apple", "flat")),
+        ("could you draw grapes?", ("grapes",)),
+        ("what is an owl?", ("owl",)),
+        ("tell me about the flag of chad", ("flag of chad",)),
+        ("draw a gorpfle", ("gorpfle",)),
+    ],
+)
+def test_other_words_ask_for_the_same(said, kept):
+    rng = random.Random(0)
+    others = {rephrased(said, rng) for _ in range(200)}
+    assert len(others) > 30
+    assert all(word in other for other in others for word in kept)
+
+
+def test_talk_gets_shorter_and_loses_marks():
+    rng = random.Random(0)
+    others = {rephrased("i am well, how are you?", rng) for _ in range(50)}
+    ends = ("well, how are you?", "well, how are you")
+    assert others == {f"{start} {end}" for start in ("i am", "i'm") for end in ends}
+
+
+def test_no_other_words_are_those_that_a_thing_is_evaluated_with(concepts):
+    rng, held_out = random.Random(0), {said for said, _ in held_out_requests(concepts)}
+    said = [
+        exchange.said
+        for _ in range(5000)
+        for exchange in _in_other_words(conversation(concepts, rng, LEARNED), rng)
+        if exchange.kind == "show"
+    ]
+    assert len(said) > 1000 and not held_out.intersection(said)
+
+
+def test_every_wonder_is_filled_and_asks_for_no_picture_that_there_is(concepts):
+    rng, names = random.Random(0), {concept.name for concept in concepts}
+    asked = [wonder(concepts, rng) for _ in range(2000)]
+    assert not any("{" in said for said in asked)
+    assert {said.split()[0] for said in asked} >= {line.split()[0] for line in read_lines("wonder.txt")}
+    things = [said.removeprefix("draw ") for said in asked if said.startswith("draw a")]
+    assert things and not names.intersection(thing.partition(" ")[2] for thing in things)
+
+
+def test_what_is_read_out_is_what_was_asked():
+    rng = random.Random(0)
+    for said, line in (to_read(rng) for _ in range(200)):
+        assert line.endswith(".") and line[:-1] and line[:-1] in said
+
+
+def test_what_was_said_in_other_words_is_recalled_in_those(concepts):
+    rng, kinds = random.Random(0), set()
+    for _ in range(500):
+        exchanges = _in_other_words(conversation(concepts, rng, LEARNED), rng)
+        kinds |= {exchange.kind for exchange in exchanges}
+        for before, exchange in pairwise(exchanges):
+            if exchange.kind == "recall":
+                assert exchange.answer == recollection(before.said)
+        assert all(exchange.answer == SORRY for exchange in exchanges if exchange.kind == "wonder")
+    assert kinds >= {"wonder", "read", "recall"}
