@@ -266,8 +266,8 @@ class Controller:
         openers = [opener for opener in self.plan.media if open_to(opener)]
         owed = [opener for opener in openers if opener in self.plan.required and not self._used[opener]]
         given = {opener: owed[0] if owed else opener for opener in openers}  # what is owed comes first
-        if self.count or answered:  # who wants what is not open has said all
-            closed = [opener for opener in OPENERS.values() if opener not in openers]
+        if self.count or answered:  # where no medium is open, who wants one has said all
+            closed = () if openers else tuple(OPENERS.values())
             given |= dict.fromkeys((*closed, "eom", "eos"), owed[0] if owed else end)
         exits = tuple((ids[wanted], ids[name]) for wanted, name in given.items())
         limit = self.options.text.limit
