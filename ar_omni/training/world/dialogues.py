@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from .other_words import to_read, wonder
 from .phrases import (
     ANOTHER,
     EXPLAIN,
@@ -34,7 +35,6 @@ from .phrases import (
 )
 from .pictures import STYLES, Concept, is_held_out_pair
 from .sentences import statement
-from .typed import to_read, wonder
 
 Picture = tuple[int, str]
 """A concept's index, and a style."""

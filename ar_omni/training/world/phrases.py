@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-from .pictures import STYLES, Concept, is_plural
+from .pictures import STYLES, Concept, is_plural, with_article
 
 REQUESTS = (
     "show me {thing}",
@@ -86,8 +86,7 @@ def caption(concept: Concept, style: str | None) -> str:
 
 def asked_for(word: str, rng: random.Random) -> str:
     """A request or a question about a thing with this name."""
-    thing = f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
-    return rng.choice((*REQUESTS, *EXPLAIN)).format(thing=thing, verb="is")
+    return rng.choice((*REQUESTS, *EXPLAIN)).format(thing=with_article(word), verb="is")
 
 
 @cache

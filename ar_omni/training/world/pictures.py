@@ -93,7 +93,12 @@ class Concept:
             return f"the {self.name}"
         if is_plural(self.name) or _BARE.fullmatch(self.name):
             return self.name
-        return f"{'an' if self.name[0] in 'aeiou' else 'a'} {self.name}"
+        return with_article(self.name)
+
+
+def with_article(noun: str) -> str:
+    """ "a red apple", "an owl"."""
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def is_plural(name: str) -> bool:

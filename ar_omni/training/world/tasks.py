@@ -23,10 +23,10 @@ from ar_omni.training.world.dialogues import (
     trained_pair,
     trained_styles,
 )
+from ar_omni.training.world.other_words import rephrased, shortened
 from ar_omni.training.world.phrases import aliases, caption, recollection, styled
 from ar_omni.training.world.pictures import STYLES, Concept, load_concepts
 from ar_omni.training.world.splicing import Splicer
-from ar_omni.training.world.typed import rephrased
 from ar_omni.training.world.views import Views
 from ar_omni.training.world.voices import MAIN_VOICE
 from ar_omni.vocabulary import Vocabulary
@@ -245,17 +245,19 @@ def _chat(world: World, rng: random.Random, _: float) -> Conversation:
     exchanges = conversation(world.concepts, rng, LEARNED)
     while is_held_out_conversation(exchanges):
         exchanges = conversation(world.concepts, rng, LEARNED)
-    exchanges = _in_other_words(exchanges, rng)
+    exchanges = in_other_words(exchanges, rng)
     return [message for exchange in exchanges for message in _messages(world, rng, exchange)], "chat"
 
 
-def _in_other_words(exchanges: list[Exchange], rng: random.Random) -> list[Exchange]:
+def in_other_words(exchanges: list[Exchange], rng: random.Random) -> list[Exchange]:
+    """A share of what is said in other words; what is asked to be read out or recalled fits what was said."""
     said: list[Exchange] = []
     for exchange in exchanges:
         if exchange.kind == "recall":
             exchange = replace(exchange, answer=recollection(said[-1].said))
         elif exchange.kind not in ("say", "read") and rng.random() < OTHER_WORDS:
-            exchange = replace(exchange, said=rephrased(exchange.said, rng))
+            change = shortened if exchange.kind == "small_talk" else rephrased
+            exchange = replace(exchange, said=change(exchange.said, rng))
         said.append(exchange)
     return said
 

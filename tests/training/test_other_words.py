@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from ar_omni.training.world.dialogues import conversation
+from ar_omni.training.world.other_words import rephrased, shortened, to_read, wonder
 from ar_omni.training.world.phrases import SORRY, held_out_requests, read_lines, recollection
 from ar_omni.training.world.pictures import load_concepts
-from ar_omni.training.world.tasks import LEARNED, _in_other_words
-from ar_omni.training.world.typed import rephrased, to_read, wonder
+from ar_omni.training.world.tasks import LEARNED, in_other_words
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def test_other_words_ask_for_the_same(said, kept):
 
 def test_talk_gets_shorter_and_loses_marks():
     rng = random.Random(0)
-    others = {rephrased("i am well, how are you?", rng) for _ in range(50)}
+    others = {shortened("i am well, how are you?", rng) for _ in range(50)}
     ends = ("well, how are you?", "well, how are you")
     assert others == {f"{start} {end}" for start in ("i am", "i'm") for end in ends}
 
@@ -47,7 +47,7 @@ def test_no_other_words_are_those_that_a_thing_is_evaluated_with(concepts):
     said = [
         exchange.said
         for _ in range(5000)
-        for exchange in _in_other_words(conversation(concepts, rng, LEARNED), rng)
+        for exchange in in_other_words(conversation(concepts, rng, LEARNED), rng)
         if exchange.kind == "show"
     ]
     assert len(said) > 1000 and not held_out.intersection(said)
@@ -68,10 +68,10 @@ def test_what_is_read_out_is_what_was_asked():
         assert line.endswith(".") and line[:-1] and line[:-1] in said
 
 
-def test_what_was_said_in_other_words_is_recalled_in_those(concepts):
+def test_what_was_saidin_other_words_is_recalled_in_those(concepts):
     rng, kinds = random.Random(0), set()
     for _ in range(500):
-        exchanges = _in_other_words(conversation(concepts, rng, LEARNED), rng)
+        exchanges = in_other_words(conversation(concepts, rng, LEARNED), rng)
         kinds |= {exchange.kind for exchange in exchanges}
         for before, exchange in pairwise(exchanges):
             if exchange.kind == "recall":

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
 from .phrases import EXPLAIN, REQUESTS, read_lines, small_talk, unknown_words
-from .pictures import Concept, is_plural
+from .pictures import Concept, is_plural, with_article
 from .sentences import statement
 
 MORE_REQUESTS = (
@@ -58,13 +58,23 @@ NAMES = (
     "anna tom peter mary john lisa paul emma jack susan albert einstein mozart shakespeare cleopatra".split()
 )
 
+PLACES = (
+    "france germany japan china india spain italy peru egypt kenya canada mexico brazil australia russia "
+    "london paris berlin rome tokyo madrid cairo boston texas africa europe asia"
+).split()
+
 
 def rephrased(said: str, rng: random.Random) -> str:
-    """The same request or question in other words; other talk shorter, or with other marks."""
+    """The same request or question in other words; what is neither, shorter."""
     for templates, others in ((REQUESTS, MORE_REQUESTS), (EXPLAIN, MORE_EXPLAIN)):
         for template in templates:
             if found := re.fullmatch(_pattern(template), said):
                 return _polite(_other(others, **found.groupdict(), rng=rng), rng)
+    return shortened(said, rng)
+
+
+def shortened(said: str, rng: random.Random) -> str:
+    """The same with fewer letters, and perhaps without its question mark."""
     for whole, short in SHORTER.items():
         if rng.random() < 0.7:
             said = said.replace(whole, short)
@@ -79,7 +89,7 @@ def _pattern(template: str) -> str:
 def _other(templates: Sequence[str], rng: random.Random, thing: str, verb: str = "") -> str:
     if styled := re.fullmatch("((?:an? |the )?)(.+) in (.+) style", thing):
         article, name, style = styled.groups()
-        thing = rng.choice((thing, f"{article}{name} in {style}", f"a {style} {name}"))
+        thing = rng.choice((thing, f"{article}{name} in {style}", f"{article and 'a '}{style} {name}"))
     bare = re.sub("^(an?|the) ", "", thing)
     if rng.random() < 0.15:
         thing = bare
@@ -102,21 +112,14 @@ def _polite(said: str, rng: random.Random) -> str:
 
 def wonder(concepts: Sequence[Concept], rng: random.Random) -> str:
     """A request or a question, in any words, that nano can only be sorry about."""
-    thing, other = (rng.choice(concepts).phrase for _ in range(2))
-    if rng.random() < 0.2:
-        word = rng.choice(unknown_words())
-        thing = f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
-    said = rng.choice(read_lines("wonder.txt")).format(
-        thing=thing,
-        other=other,
-        unlike=_unlike(concepts, rng),
-        place=_place(concepts, rng),
-        name=rng.choice(NAMES),
-        noun=rng.choice(NOUNS),
-        quality=rng.choice(QUALITIES),
-        number=rng.randint(2, 99),
-    )
+    template = rng.choice(read_lines("wonder.txt"))
+    filled = {name: make(concepts, rng) for name, make in _FILLERS.items() if f"{{{name}}}" in template}
+    said = template.format_map(filled)
     return said if rng.random() < 0.5 else said.rstrip("?")
+
+
+def _thing(concepts: Sequence[Concept], rng: random.Random) -> str:
+    return with_article(rng.choice(unknown_words())) if rng.random() < 0.1 else rng.choice(concepts).phrase
 
 
 def _unlike(concepts: Sequence[Concept], rng: random.Random) -> str:
@@ -124,12 +127,20 @@ def _unlike(concepts: Sequence[Concept], rng: random.Random) -> str:
     known = {concept.name for concept in concepts}
     while (name := f"{rng.choice(QUALITIES)} {rng.choice(concepts).name}") in known:
         pass
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+    return with_article(name)
 
 
-def _place(concepts: Sequence[Concept], rng: random.Random) -> str:
-    flags = [concept.name for concept in concepts if concept.name.startswith("flag of ")]
-    return rng.choice(flags).removeprefix("flag of ") if flags else "here"
+_FILLERS: Mapping[str, Callable[[Sequence[Concept], random.Random], str]] = {
+    "thing": _thing,
+    "other": _thing,
+    "unlike": _unlike,
+    "place": lambda concepts, rng: rng.choice(PLACES),
+    "name": lambda concepts, rng: rng.choice(NAMES),
+    "noun": lambda concepts, rng: rng.choice(NOUNS),
+    "quality": lambda concepts, rng: rng.choice(QUALITIES),
+    "number": lambda concepts, rng: str(rng.randint(2, 99)),
+}
+"""What stands in braces in `wonder.txt` -> what makes it."""
 
 
 def to_read(rng: random.Random) -> tuple[str, str]:
