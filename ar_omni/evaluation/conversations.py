@@ -1,8 +1,8 @@
-"""Spoken requests, and scripted conversations whose turns are judged by rule."""
+"""Spoken requests, and conversations whose turns are judged by rule: scripted ones, and what is unknown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ar_omni.errors import InputError
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ar_omni.chat import Chat
 
 OUTPUTS = ("text", "image", "speech")
+KNOWN = "known, in other words"
+"""The kind of question that `limits` asks about things that a model knows."""
 HEARD = 0.25
 """Word error rate up to which a question was heard well enough; one wrong word is always forgiven."""
 EXPLAINED = 0.8
@@ -46,30 +48,46 @@ def spoken(bench: Bench) -> Result:
 
 def chat(bench: Bench) -> Result:
     """Holds scripted conversations of several turns; each turn must be right in every way that it can be."""
+    scripts = bench.each(bench.held_out.scripts, "chat")
+    rows = [row for number, script in enumerate(scripts) for row in _held(bench, "chat", number, script)]
+    return {"turns answered rightly": _rightly(rows), **_by_kind(rows)}, rows
+
+
+def limits(bench: Bench) -> Result:
+    """Asks for things that it was never told of, and, as people do, for things that it was."""
     rows: list[Row] = []
-    for number, script in enumerate(bench.each(bench.held_out.scripts, "chat")):
-        talk = bench.omni.chat()
-        for turn in script:
-            said = bench.read(turn.said) if turn.spoken else turn.said
-            shown = bench.held_out.pictures[turn.shown] if turn.shown else None
-            content = [said] if shown is None else [shown, said]
-            reply = _reply(talk, content, bench.seed)
-            row = {"script": number, "kind": turn.kind, "said": turn.said, "spoken": turn.spoken}
-            row |= judge(turn, reply, bench.held_out.gallery)
-            rows.append(
-                row | bench.keep("chat", len(rows), reference=shown, image=reply.image, audio=reply.audio)
-            )
+    for kind in dict.fromkeys(turn.kind for turn in bench.held_out.questions):
+        own = [turn for turn in bench.held_out.questions if turn.kind == kind]
+        for turn in bench.each(own, f"limits: {kind}"):
+            rows += _held(bench, "limits", len(rows), [turn], outputs=("text", "image"))
+    unknown = [row for row in rows if row["kind"] != KNOWN]
+    return {"honest about unknown things": _rightly(unknown), **_by_kind(rows)}, rows
+
+
+def _held(
+    bench: Bench, suite: str, number: int, script: Sequence[Turn], outputs: Sequence[str] = OUTPUTS
+) -> Iterator[Row]:
+    """A conversation, turn by turn."""
+    talk = bench.omni.chat()
+    for place, turn in enumerate(script):
+        said = bench.read(turn.said) if turn.spoken else turn.said
+        shown = bench.held_out.pictures[turn.shown] if turn.shown else None
+        reply = _reply(talk, [said] if shown is None else [shown, said], outputs, bench.seed)
+        row = {"script": number, "kind": turn.kind, "said": turn.said, "spoken": turn.spoken}
+        row |= judge(turn, reply, bench.held_out.gallery)
+        media = {"reference": shown, "image": reply.image, "audio": reply.audio}
+        yield row | bench.keep(suite, 10 * number + place, **media)
+
+
+def _by_kind(rows: Sequence[Row]) -> dict[str, Figure]:
     kinds = dict.fromkeys(row["kind"] for row in rows)
-    return {
-        "turns answered rightly": _rightly(rows),
-        **{f"rightly: {kind}": _rightly([row for row in rows if row["kind"] == kind]) for kind in kinds},
-    }, rows
+    return {f"rightly: {kind}": _rightly([row for row in rows if row["kind"] == kind]) for kind in kinds}
 
 
-def _reply(talk: Chat, content: list[Any], seed: int) -> Reply:
+def _reply(talk: Chat, content: list[Any], outputs: Sequence[str], seed: int) -> Reply:
     """The reply, or an empty one if what was said before, babble maybe, has filled the model's context."""
     try:
-        return talk.send(content, outputs=OUTPUTS, seed=seed)
+        return talk.send(content, outputs=outputs, seed=seed)
     except InputError:
         return Reply()
 

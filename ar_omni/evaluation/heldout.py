@@ -6,6 +6,7 @@
      "pairs": [{"name": "red apple", "style": "3d", "prompt": "a red apple in 3d style", ...}],
      "requests": [{"text": "show me a red apple", "name": "red apple"}],
      "scripts": [[{"said": "what is this?", "spoken": true, ...}]],   conversations, each a list of turns
+     "questions": [{"said": "what is a mortgage?", ...}],             turns by themselves
      "picture_size": 96, "pictures": [["red apple", "3d"], ...],      what the first sheet holds
      "gallery_tile": 32, "names": ["red apple", ...], "styles": ["classic", ...]}
 
@@ -121,6 +122,7 @@ class HeldOut:
         self.pairs = [Pair(**pair) for pair in table["pairs"]]
         self.requests = [Request(**request) for request in table["requests"]]
         self.scripts = [[_turn(turn) for turn in script] for script in table["scripts"]]
+        self.questions = [_turn(turn) for turn in table["questions"]]
 
     @cached_property
     def pictures(self) -> dict[Picture, Image]:
@@ -169,6 +171,7 @@ def save_held_out(
     pairs: Sequence[Pair] = (),
     requests: Sequence[Request] = (),
     scripts: Sequence[Sequence[Turn]] = (),
+    questions: Sequence[Turn] = (),
     more_pictures: Sequence[Picture] = (),
     picture_size: int = 96,
     gallery_tile: int = 32,
@@ -183,6 +186,7 @@ def save_held_out(
         pairs: to draw and to describe.
         requests: to be spoken.
         scripts: conversations.
+        questions: each begins a conversation, and ends it.
         more_pictures: to keep at full size for the codec, beside those of pairs and scripts.
         picture_size: side of the pictures kept at full size, in pixels.
         gallery_tile: side of the stored gallery pictures, in pixels.
@@ -197,6 +201,7 @@ def save_held_out(
         "pairs": [asdict(pair) for pair in pairs],
         "requests": [asdict(request) for request in requests],
         "scripts": [[asdict(turn) for turn in script] for script in scripts],
+        "questions": [asdict(turn) for turn in questions],
         "picture_size": picture_size,
         "pictures": kept,
         "gallery_tile": gallery_tile,
@@ -206,7 +211,7 @@ def save_held_out(
     save_sheet([gallery[key] for key in kept], picture_size, folder / "pictures.webp", lossless=True)
     save_sheet(list(gallery.values()), gallery_tile, folder / "gallery.webp", quality=70, method=6)
     with replacing(folder / "heldout.json") as temporary:
-        temporary.write_text(json.dumps(table, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(table, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def save_clips(folder: str | os.PathLike, clips: Sequence[Clip]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ar_omni.evaluation.bench import Bench, Result
 from ar_omni.evaluation.codecs import codec
-from ar_omni.evaluation.conversations import chat, spoken
+from ar_omni.evaluation.conversations import chat, limits, spoken
 from ar_omni.evaluation.pictures import describe, draw
 from ar_omni.evaluation.speech import asr, tts
 
@@ -18,4 +18,5 @@ SUITES: dict[str, Callable[[Bench], Result]] = {
     "describe": describe,
     "spoken": spoken,
     "chat": chat,
+    "limits": limits,
 }

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .other_words import to_read, wonder
+from .other_words import about_a_stranger, aside, to_read, wonder
 from .phrases import (
     ANOTHER,
     EXPLAIN,
@@ -172,6 +172,14 @@ def _wonder(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) 
     return Exchange(wonder(concepts, rng), SORRY, "wonder")
 
 
+def _stranger(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
+    return Exchange(about_a_stranger(rng), SORRY, "stranger")
+
+
+def _aside(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
+    return Exchange(aside(rng), SORRY, "aside")
+
+
 def _read(concepts: Sequence[Concept], rng: random.Random, _: list[Exchange]) -> Exchange:
     said, line = to_read(rng)
     return Exchange(said, line, "read")
@@ -188,6 +196,8 @@ KINDS: dict[str, Callable[[Sequence[Concept], random.Random, list[Exchange]], Ex
     "unknown": _unknown,
     "small_talk": _small_talk,
     "wonder": _wonder,
+    "stranger": _stranger,
+    "aside": _aside,
     "read": _read,
 }
 """Kind -> what makes an exchange of it from the concepts, a generator and the exchanges before."""

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 
-from .phrases import EXPLAIN, REQUESTS, read_lines, small_talk, unknown_words
+from .phrases import EXPLAIN, REQUESTS, asked_for, read_lines, small_talk, strangers
 from .pictures import Concept, is_plural, with_article
-from .sentences import statement
+from .sentences import grammar, is_held_out, remark, statement
 
 MORE_REQUESTS = (
     "draw me {thing}",
@@ -57,7 +57,11 @@ NOUNS = (
 NAMES = (
     "anna tom peter mary john lisa paul emma jack susan albert einstein mozart shakespeare cleopatra".split()
 )
-
+_ONSETS = (
+    "b bl br c ch cl cr d dr f fl fr g gl gr h j k l m n p pl pr r s sh sl sm sn sp st str t th tr v w z"
+).split()
+_VOWELS = "a a e e i i o o u ai ea ee oa oo ou".split()
+_CODAS = ["", "", *"b ck d g l ll m n nd ng nk nt p r rd rk sh sk ss st t th x".split()]
 PLACES = (
     "france germany japan china india spain italy peru egypt kenya canada mexico brazil australia russia "
     "london paris berlin rome tokyo madrid cairo boston texas africa europe asia"
@@ -118,8 +122,38 @@ def wonder(concepts: Sequence[Concept], rng: random.Random) -> str:
     return said if rng.random() < 0.5 else said.rstrip("?")
 
 
+def about_a_stranger(rng: random.Random) -> str:
+    """A request or a question about a thing that nano does not know: any of thousands, or one made up."""
+    thing = _stranger(rng) if rng.random() < 0.8 else _made_up(rng)
+    return asked_for(thing, rng) if rng.random() < 0.8 else rng.choice(EXPLAIN).format(thing=thing, verb="is")
+
+
+def _stranger(rng: random.Random) -> str:
+    nouns, pairs = strangers()
+    return rng.choice(nouns if rng.random() < 0.65 else pairs)
+
+
+def invented(rng: random.Random) -> str:
+    """A word that means nothing, unlike those of `made_up` in that hardly two are the same: "sprailont"."""
+    syllables = (rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(rng.choice((2, 2, 3))))
+    return "".join(syllables) + rng.choice(_CODAS)
+
+
+def _made_up(rng: random.Random) -> str:
+    while is_held_out(word := invented(rng), share=0.05):
+        pass
+    return word
+
+
+def aside(rng: random.Random) -> str:
+    """An everyday sentence, which asks for nothing that nano could do; no greeting begins it."""
+    while (said := remark(rng)).startswith(tuple(grammar()["greeting"])):
+        pass
+    return said.lower()
+
+
 def _thing(concepts: Sequence[Concept], rng: random.Random) -> str:
-    return with_article(rng.choice(unknown_words())) if rng.random() < 0.1 else rng.choice(concepts).phrase
+    return with_article(_stranger(rng)) if rng.random() < 0.3 else rng.choice(concepts).phrase
 
 
 def _unlike(concepts: Sequence[Concept], rng: random.Random) -> str:
@@ -136,7 +170,7 @@ _FILLERS: Mapping[str, Callable[[Sequence[Concept], random.Random], str]] = {
     "unlike": _unlike,
     "place": lambda concepts, rng: rng.choice(PLACES),
     "name": lambda concepts, rng: rng.choice(NAMES),
-    "noun": lambda concepts, rng: rng.choice(NOUNS),
+    "noun": lambda concepts, rng: _stranger(rng) if rng.random() < 0.5 else rng.choice(NOUNS),
     "quality": lambda concepts, rng: rng.choice(QUALITIES),
     "number": lambda concepts, rng: str(rng.randint(2, 99)),
 }

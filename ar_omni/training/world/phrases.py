@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from .pictures import STYLES, Concept, is_plural, with_article
+from .sentences import is_held_out
 
 REQUESTS = (
     "show me {thing}",
@@ -24,6 +25,8 @@ ANOTHER = ("another one", "one more", "show me another one")
 RECALL = ("what did i say?", "what did i just say?", "repeat what i said")
 SAY = ("say {line}", "please say {line}", "read this aloud, {line}")
 SORRY = "i am sorry, i do not know that."
+RECORDED_STRANGERS = 2000
+"""Nouns for things that nano does not know that are asked for aloud; others are asked for in writing."""
 _SYLLABLES = "ba bo dri fle gli gorp ka lu mip na nox pla quo ru sni ta vorp wim zu zog".split()
 
 
@@ -45,6 +48,16 @@ def aliases() -> dict[str, tuple[str, ...]]:
 def unknown_words() -> tuple[str, ...]:
     """Nouns for things that nano does not know."""
     return tuple(word for line in read_lines("unknown.txt") for word in line.split())
+
+
+@cache
+def strangers(held_out: bool = False) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(nouns, pairs of words) for thousands of other things that nano does not know, most used ones first;
+    a hash decides which of them are never trained on."""
+    words = [word.replace("_", " ") for line in read_lines("strangers.txt") for word in line.split()]
+    words = [word for word in words if is_held_out(word, share=0.05) is held_out]
+    pairs = [word for word in words if " " in word]
+    return tuple(word for word in words if " " not in word), tuple(pairs)
 
 
 @cache
@@ -116,6 +129,9 @@ def spoken_lines(concepts: Sequence[Concept]) -> Iterator[str]:
         if concept.number % 3 == 0:
             yield explanation(concept)
     yield from spoken_nonsense()
+    for concept in concepts:
+        yield from (request(concept.number + turn, concept, None) for turn in (3, 4))
+    yield from (asked_for(noun, random.Random(noun)) for noun in strangers()[0][:RECORDED_STRANGERS])
 
 
 def held_out_requests(concepts: Sequence[Concept]) -> Iterator[tuple[str, str]]:

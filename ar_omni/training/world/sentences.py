@@ -50,12 +50,19 @@ def sentences(seed: int, max_words: int = 12, held_out: bool = False) -> Iterato
             yield text
 
 
-def statement(rng: random.Random, max_words: int = 10) -> str:
-    """A random sentence of the training side that states something."""
+def remark(rng: random.Random, max_words: int = 10) -> str:
+    """A random sentence of the training side."""
     while True:
         text = _sentence(rng)
-        if text.endswith(".") and len(text.split()) <= max_words and not is_held_out(text):
+        if len(text.split()) <= max_words and not is_held_out(text):
             return text
+
+
+def statement(rng: random.Random, max_words: int = 10) -> str:
+    """A random sentence of the training side that states something."""
+    while not (text := remark(rng, max_words)).endswith("."):
+        pass
+    return text
 
 
 def joined(seed: int, shortest: int = 19, longest: int = 21, held_out: bool = False) -> Iterator[str]:

@@ -44,7 +44,9 @@ MISSEEN = 0.05
 UNSTYLED = 0.2
 """Share of the pictures described that may be another artist's, and have no style that has a name."""
 LEARNED = Habits(
-    {**HABITS.openings, "name": 0.6, "wonder": 0.25, "read": 0.15}, lengths=(1, 2, 2, 2, 3), following=0.3
+    {**HABITS.openings, "name": 0.6, "wonder": 0.2, "stranger": 0.3, "aside": 0.06, "read": 0.15},
+    lengths=(1, 2, 2, 2, 3),
+    following=0.3,
 )
 """How people talk in what is learned: what a picture shows, asked after other things, is hardest, and much
 that they ask nobody has foreseen."""
