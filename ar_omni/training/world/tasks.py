@@ -44,7 +44,7 @@ MISSEEN = 0.05
 UNSTYLED = 0.2
 """Share of the pictures described that may be another artist's, and have no style that has a name."""
 LEARNED = Habits(
-    {**HABITS.openings, "show": 0.34, "explain": 0.32, "name": 0.5}
+    {**HABITS.openings, "show": 0.34, "explain": 0.32, "name": 0.6}
     | {"wonder": 0.2, "stranger": 0.3, "aside": 0.06, "read": 0.15},
     lengths=(1, 2, 2, 2, 3),
     following=0.3,
