@@ -19,7 +19,7 @@ from ar_omni.errors import AROmniError, InputError
 
 Flag = tuple[tuple[str, ...], dict]
 
-EVALUATION_SUITES = ("codec", "tts", "asr", "draw", "describe", "spoken", "chat", "all")
+EVALUATION_SUITES = ("codec", "tts", "asr", "draw", "describe", "spoken", "chat", "limits", "all")
 
 
 def _flag(*names: str, **options) -> Flag:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ar_omni.errors import InputError
@@ -23,6 +23,30 @@ HEARD = 0.25
 """Word error rate up to which a question was heard well enough; one wrong word is always forgiven."""
 EXPLAINED = 0.8
 """Share of an explanation's words that a right one says, in order; other answers are said to the word."""
+
+
+def _heard(turn: Turn, reply: Reply, _: Gallery) -> bool:
+    if not turn.spoken:
+        return True
+    errors, words = word_errors(turn.said, reply.transcript or "")
+    return errors <= max(1, HEARD * words)
+
+
+def _said(turn: Turn, reply: Reply, _: Gallery) -> bool:
+    text = reply.text or ""
+    if turn.kind == "explain":
+        return words_in_order(turn.answer, text) >= EXPLAINED
+    return normalise(text) == normalise(turn.answer)
+
+
+def _drawn(turn: Turn, reply: Reply, gallery: Gallery) -> bool:
+    if turn.drawn is None or reply.image is None:
+        return turn.drawn is None and reply.image is None
+    name, style = nearest(reply.image, gallery)
+    return name == turn.drawn[0] and turn.drawn[1] in (None, style)
+
+
+RULES: dict[str, Callable[[Turn, Reply, Gallery], bool]] = {"heard": _heard, "text": _said, "picture": _drawn}
 
 
 def spoken(bench: Bench) -> Result:
@@ -54,27 +78,35 @@ def chat(bench: Bench) -> Result:
 
 
 def limits(bench: Bench) -> Result:
-    """Asks for things that it was never told of, and, as people do, for things that it was."""
+    """Asks for things that it was never told of, and, as people do, for things that it was.
+
+    How such a thing's name is spelled is not judged where it is said: none of it can be known.
+    """
     rows: list[Row] = []
     for kind in dict.fromkeys(turn.kind for turn in bench.held_out.questions):
         own = [turn for turn in bench.held_out.questions if turn.kind == kind]
         for turn in bench.each(own, f"limits: {kind}"):
-            rows += _held(bench, "limits", len(rows), [turn], outputs=("text", "image"))
+            rows += _held(bench, "limits", len(rows), [turn], ("text", "image"), ("text", "picture"))
     unknown = [row for row in rows if row["kind"] != KNOWN]
     return {"honest about unknown things": _rightly(unknown), **_by_kind(rows)}, rows
 
 
 def _held(
-    bench: Bench, suite: str, number: int, script: Sequence[Turn], outputs: Sequence[str] = OUTPUTS
+    bench: Bench,
+    suite: str,
+    number: int,
+    script: Sequence[Turn],
+    outputs: Sequence[str] = OUTPUTS,
+    rules: Collection[str] = tuple(RULES),
 ) -> Iterator[Row]:
-    """A conversation, turn by turn."""
+    """A conversation, turn by turn; a turn is right by those of `RULES` that are named."""
     talk = bench.omni.chat()
     for place, turn in enumerate(script):
         said = bench.read(turn.said) if turn.spoken else turn.said
         shown = bench.held_out.pictures[turn.shown] if turn.shown else None
         reply = _reply(talk, [said] if shown is None else [shown, said], outputs, bench.seed)
         row = {"script": number, "kind": turn.kind, "said": turn.said, "spoken": turn.spoken}
-        row |= judge(turn, reply, bench.held_out.gallery)
+        row |= judge(turn, reply, bench.held_out.gallery, rules)
         media = {"reference": shown, "image": reply.image, "audio": reply.audio}
         yield row | bench.keep(suite, 10 * number + place, **media)
 
@@ -92,36 +124,12 @@ def _reply(talk: Chat, content: list[Any], outputs: Sequence[str], seed: int) ->
         return Reply()
 
 
-def judge(turn: Turn, reply: Reply, gallery: Gallery) -> Row:
-    """What came of a turn, and by which rules it is right; `right` if by all of them."""
-    rules = {f"{name}_right": rule(turn, reply, gallery) for name, rule in RULES.items()}
+def judge(turn: Turn, reply: Reply, gallery: Gallery, rules: Collection[str] = tuple(RULES)) -> Row:
+    """What came of a turn, and by which of the rules it is right; `right` if by all of them."""
+    found = {f"{name}_right": RULES[name](turn, reply, gallery) for name in rules}
     drawn = reply.image and "{} ({})".format(*nearest(reply.image, gallery))
     row = {"transcript": reply.transcript, "reply": reply.text, "answer": turn.answer, "drawn": drawn}
-    return row | rules | {"right": all(rules.values())}
-
-
-def _heard(turn: Turn, reply: Reply, _: Gallery) -> bool:
-    if not turn.spoken:
-        return True
-    errors, words = word_errors(turn.said, reply.transcript or "")
-    return errors <= max(1, HEARD * words)
-
-
-def _said(turn: Turn, reply: Reply, _: Gallery) -> bool:
-    text = reply.text or ""
-    if turn.kind == "explain":
-        return words_in_order(turn.answer, text) >= EXPLAINED
-    return normalise(text) == normalise(turn.answer)
-
-
-def _drawn(turn: Turn, reply: Reply, gallery: Gallery) -> bool:
-    if turn.drawn is None or reply.image is None:
-        return turn.drawn is None and reply.image is None
-    name, style = nearest(reply.image, gallery)
-    return name == turn.drawn[0] and turn.drawn[1] in (None, style)
-
-
-RULES: dict[str, Callable[[Turn, Reply, Gallery], bool]] = {"heard": _heard, "text": _said, "picture": _drawn}
+    return row | found | {"right": all(found.values())}
 
 
 def _rightly(rows: Sequence[Row]) -> Figure:

@@ -8,6 +8,7 @@ from ar_omni.evaluation.heldout import Clip, HeldOut, Pair, Request, save_held_o
 from tests.evaluation.fakes import (
     COLOURS,
     LONG,
+    QUESTIONS,
     SCRIPTS,
     SENTENCES,
     STYLES,
@@ -29,6 +30,7 @@ def held_out(tmp_path) -> HeldOut:
         ],
         requests=[Request("show me a pear", "pear"), Request("show me the sea", "sea")],
         scripts=SCRIPTS,
+        questions=QUESTIONS,
         more_pictures=[("pear", "3d")],
     )
     found = HeldOut(tmp_path / "set")

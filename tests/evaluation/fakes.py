@@ -9,6 +9,7 @@ from PIL import Image
 
 from ar_omni.decoding import Options
 from ar_omni.evaluation.bench import Bench
+from ar_omni.evaluation.conversations import KNOWN
 from ar_omni.evaluation.heldout import HeldOut, Turn
 from ar_omni.evaluation.suites import SUITES
 from ar_omni.media import Audio
@@ -27,6 +28,10 @@ SCRIPTS = [
         Turn("what is this?", False, "this is the sea.", "name", shown=("sea", "flat")),
         Turn("explain the sea", True, SEA, "explain", drawn=("sea", None)),
     ],
+]
+QUESTIONS = [
+    Turn("what is a gorp?", True, "i do not know.", "no word"),
+    Turn("a pear, please", False, "here is a pear.", KNOWN, drawn=("pear", None)),
 ]
 
 
@@ -74,7 +79,7 @@ class Perfect:
         return answer(transcript=heard, text=text, image=picture(name, "flat"), audio=say(text))
 
     def chat(self):
-        turns = {turn.said: turn for script in SCRIPTS for turn in script}
+        turns = {turn.said: turn for script in (*SCRIPTS, QUESTIONS) for turn in script}
 
         def send(content, outputs, seed):
             heard = hear(content[-1]) if isinstance(content[-1], Audio) else None

@@ -8,7 +8,7 @@ from ar_omni.evaluation.heldout import Clip, HeldOut, Request, save_clips, save_
 from ar_omni.evaluation.judges import (
     nearest,
 )
-from tests.evaluation.fakes import SCRIPTS, SENTENCES, picture
+from tests.evaluation.fakes import QUESTIONS, SCRIPTS, SENTENCES, picture
 
 
 def test_held_out_set_is_read_as_it_was_written(held_out):
@@ -17,6 +17,7 @@ def test_held_out_set_is_read_as_it_was_written(held_out):
     assert held_out.pairs[1].seen
     assert held_out.requests[0] == Request("show me a pear", "pear")
     assert held_out.scripts == SCRIPTS
+    assert held_out.questions == QUESTIONS
     assert list(held_out.pictures) == [("red apple", "3d"), ("sea", "flat"), ("pear", "3d")]
     for key, stored in held_out.pictures.items():
         assert np.array_equal(stored, picture(*key))

@@ -25,7 +25,7 @@ def test_a_perfect_model_gets_perfect_figures(held_out):
         "WER, awb": 0,
         "WER, a real person": 0,
     }
-    for suite, count in (("draw", 4), ("describe", 9), ("chat", 5)):
+    for suite, count in (("draw", 4), ("describe", 9), ("chat", 5), ("limits", 3)):
         found = figures(Perfect(), suite, held_out)
         assert (set(found.values()), len(found)) == ({100}, count), suite
     assert list(figures(Perfect(), "spoken", held_out).values()) == [0, 100, 100, 0]
@@ -46,7 +46,23 @@ def test_a_wrong_model_gets_no_points(held_out):
     assert figures(Wrong(), "draw", held_out)["right concept, never trained on"] == 0
     assert set(figures(Wrong(), "describe", held_out).values()) == {0}
     assert list(figures(Wrong(), "spoken", held_out).values()) == [100, 0, 0, 100]
-    assert set(figures(Wrong(), "chat", held_out).values()) == {0}
+    for suite in ("chat", "limits"):
+        assert set(figures(Wrong(), suite, held_out).values()) == {0}
+
+
+def test_an_unknown_word_may_be_heard_in_any_way(held_out):
+    class Deaf(Perfect):
+        def chat(self):
+            talk = super().chat()
+
+            def send(content, outputs, seed):
+                reply = talk.send(content, outputs, seed)
+                return answer(reply.text, reply.transcript and "what is a golf?", reply.image)
+
+            return SimpleNamespace(send=send)
+
+    assert figures(Deaf(), "limits", held_out)["honest about unknown things"] == 100
+    assert figures(Deaf(), "chat", held_out)["turns answered rightly"] == 50
 
 
 def test_views_are_other_pictures_of_the_pairs_trained_on_and_the_same_each_time(held_out):

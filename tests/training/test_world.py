@@ -79,15 +79,15 @@ def test_conversations_draw_and_show_no_pair_that_is_held_out():
             kinds.add(exchange.kind)
             for index, style in filter(None, (exchange.shown, exchange.drawn)):
                 assert not is_held_out_pair(CONCEPTS[index].name, style), exchange
-    assert kinds == set(KINDS) - {"wonder", "read"}  # which are learned, and not asked
+    assert kinds == set(KINDS) - {"wonder", "stranger", "aside", "read"}  # which are learned, and not asked
 
 
 def test_what_is_learned_asks_what_a_picture_shows_also_after_other_questions(world):
     rng = random.Random(0)
     talks = [world.conversation(rng, 1.0, {"chat": 1})[0] for _ in range(600)]
     asked = [[message["content"][0]["type"] == "image" for message in talk[::2]] for talk in talks]
-    assert 0.3 < np.mean([turns[0] for turns in asked]) < 0.42
-    assert 0.2 < np.mean([turn for turns in asked for turn in turns[1:]]) < 0.37
+    assert 0.18 < np.mean([turns[0] for turns in asked]) < 0.3
+    assert 0.13 < np.mean([turn for turns in asked for turn in turns[1:]]) < 0.27
     assert 0.75 < np.mean([len(turns) > 1 for turns in asked]) < 0.85
 
 

@@ -12,39 +12,85 @@ from .pictures import Concept, is_plural, with_article
 from .sentences import grammar, is_held_out, remark, statement
 
 MORE_REQUESTS = (
-    "draw me {thing}",
-    "show {thing}",
-    "can you draw {thing}",
-    "could you show me {thing}",
-    "i would like to see {thing}",
-    "i'd like to see {thing}",
-    "let me see {thing}",
-    "give me {thing}",
-    "make {thing}",
-    "paint {thing}",
-    "a picture of {thing}",
-    "show me a picture of {thing}",
-    "draw a picture of {thing}",
-    "what does {thing} look like?",
+    "{asking} {thing}",
+    "{asking} {thing}",
+    "{asking} {picture} of {thing}",
+    "{picture} of {thing}",
+    "what {does} {thing} look like?",
+    "do you have {picture} of {thing}?",
     "{thing}",
 )
+PICTURES = ("a picture", "a drawing", "an image", "a photo", "pictures")
 MORE_EXPLAIN = (
     "what {verb} {thing}",
     "do you know what {thing} {verb}?",
+    "tell me what {thing} {verb}",
+    "can you tell me what {thing} {verb}?",
+    "could you explain what {thing} {verb}?",
+    "explain to me what {thing} {verb}",
+    "i want to know what {thing} {verb}",
+    "what exactly {verb} {thing}?",
+    "so what {verb} {thing}?",
     "what can you tell me about {thing}?",
+    "what do you know about {thing}?",
     "tell me something about {thing}",
+    "tell me more about {thing}",
+    "can you explain {thing}?",
+    "can you tell me about {thing}?",
+    "i want to know about {thing}",
+    "please explain {thing}",
     "do you know {thing}?",
     "describe {thing}",
+    "define {thing}",
 )
 MORE_SAY = (
     "say '{line}'",
     "say: {line}",
     "please say '{line}'",
+    "please say {line}",
+    "can you say '{line}'?",
+    "could you say {line}",
+    "read '{line}'",
+    "read out loud: {line}",
+    "read this: {line}",
+    "i want you to say {line}",
+    "speak: {line}",
+    "now say {line}",
     "can you say {line}?",
     "repeat after me, {line}",
 )
-GREETINGS = ("hi, ", "hello, ", "hey, ", "hey nano, ", "nano, ", "okay, ", "now ")
-ENDINGS = (" please", ", please", " for me", "!", ".")
+GREETINGS = (
+    "hi, ",
+    "hi ",
+    "hello, ",
+    "hello nano, ",
+    "hey, ",
+    "hey ",
+    "hey nano, ",
+    "nano, ",
+    "okay, ",
+    "ok, ",
+    "now ",
+    "and now ",
+    "so, ",
+    "well, ",
+    "next, ",
+    "hi there, ",
+    "good morning, ",
+)
+ENDINGS = (
+    " please",
+    ", please",
+    " pls",
+    " for me",
+    " now",
+    "!",
+    ".",
+    " thanks",
+    ", thank you",
+    " if you can",
+    "...",
+)
 SHORTER = {"what is": "what's", "i am": "i'm", "do not": "don't", "it is": "it's", "you are": "you're"}
 QUALITIES = (
     "blue green purple pink golden silver tiny huge giant flying dancing sleeping broken wooden striped "
@@ -73,7 +119,8 @@ def rephrased(said: str, rng: random.Random) -> str:
     for templates, others in ((REQUESTS, MORE_REQUESTS), (EXPLAIN, MORE_EXPLAIN)):
         for template in templates:
             if found := re.fullmatch(_pattern(template), said):
-                return _polite(_other(others, **found.groupdict(), rng=rng), rng)
+                other = said if rng.random() < 0.2 else _other(others, **found.groupdict(), rng=rng)
+                return _polite(other, rng)
     return shortened(said, rng)
 
 
@@ -97,10 +144,12 @@ def _other(templates: Sequence[str], rng: random.Random, thing: str, verb: str =
     bare = re.sub("^(an?|the) ", "", thing)
     if rng.random() < 0.15:
         thing = bare
-    if templates is MORE_REQUESTS:
-        return rng.choice(templates).format(thing=thing)
     verb = verb or ("are" if is_plural(bare) else "is")
-    if verb == "is" and rng.random() < 0.4:
+    if templates is MORE_REQUESTS:
+        asking, picture = rng.choice(read_lines("asking.txt")), rng.choice(PICTURES)
+        does = "do" if verb == "are" else "does"
+        return rng.choice(templates).format(asking=asking, picture=picture, does=does, thing=thing)
+    if verb == "is" and rng.random() < 0.25:
         return rng.choice(("what's {}?", "what's {}", "whats {}?")).format(thing)
     if thing != bare and thing.startswith("a") and rng.random() < 0.15:
         thing, verb = f"{bare}s", "are"
@@ -108,10 +157,13 @@ def _other(templates: Sequence[str], rng: random.Random, thing: str, verb: str =
 
 
 def _polite(said: str, rng: random.Random) -> str:
+    """With a greeting before it, or thanks after it, or without its question mark."""
+    if rng.random() < 0.2:
+        said = rng.choice(GREETINGS) + said
     chance = rng.random()
-    if chance < 0.15:
-        return rng.choice(GREETINGS) + said
-    return said + rng.choice(ENDINGS) if chance < 0.4 and not said.endswith("?") else said
+    if said.endswith("?"):
+        return said.rstrip("?") if chance < 0.3 else said
+    return said + rng.choice(ENDINGS) if chance < 0.25 else said
 
 
 def wonder(concepts: Sequence[Concept], rng: random.Random) -> str:

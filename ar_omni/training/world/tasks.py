@@ -44,14 +44,14 @@ MISSEEN = 0.05
 UNSTYLED = 0.2
 """Share of the pictures described that may be another artist's, and have no style that has a name."""
 LEARNED = Habits(
-    {**HABITS.openings, "show": 0.34, "explain": 0.32, "name": 0.6}
-    | {"wonder": 0.2, "stranger": 0.3, "aside": 0.06, "read": 0.15},
+    {**HABITS.openings, "show": 0.5, "explain": 0.4, "name": 0.5}
+    | {"wonder": 0.2, "stranger": 0.25, "aside": 0.06, "read": 0.15},
     lengths=(1, 2, 2, 2, 3),
     following=0.3,
 )
 """How people talk in what is learned: what a picture shows, asked after other things, is hardest, and much
 that they ask nobody has foreseen."""
-OTHER_WORDS = 0.4
+OTHER_WORDS = 0.5
 """Share of what is said in conversations that is said in other words than those it is evaluated with."""
 OTHER_VOICES = 0.5
 """Share of what is written down that another voice says, and of the requests that one has said."""
