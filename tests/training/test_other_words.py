@@ -6,10 +6,28 @@ from pathlib import Path
 
 import pytest
 
+from ar_omni.evaluation.heldout import HeldOut
 from ar_omni.training.world.dialogues import conversation
-from ar_omni.training.world.other_words import rephrased, shortened, to_read, wonder
-from ar_omni.training.world.phrases import SORRY, held_out_requests, read_lines, recollection
+from ar_omni.training.world.glosses import WORDNET, read_strangers
+from ar_omni.training.world.other_words import (
+    about_a_stranger,
+    aside,
+    invented,
+    rephrased,
+    shortened,
+    to_read,
+    wonder,
+)
+from ar_omni.training.world.phrases import (
+    SORRY,
+    aliases,
+    held_out_requests,
+    read_lines,
+    recollection,
+    strangers,
+)
 from ar_omni.training.world.pictures import load_concepts
+from ar_omni.training.world.sentences import grammar, is_held_out
 from ar_omni.training.world.tasks import LEARNED, in_other_words
 
 
@@ -68,7 +86,7 @@ def test_what_is_read_out_is_what_was_asked():
         assert line.endswith(".") and line[:-1] and line[:-1] in said
 
 
-def test_what_was_saidin_other_words_is_recalled_in_those(concepts):
+def test_what_was_said_in_other_words_is_recalled_in_those(concepts):
     rng, kinds = random.Random(0), set()
     for _ in range(500):
         exchanges = in_other_words(conversation(concepts, rng, LEARNED), rng)
@@ -76,5 +94,49 @@ def test_what_was_saidin_other_words_is_recalled_in_those(concepts):
         for before, exchange in pairwise(exchanges):
             if exchange.kind == "recall":
                 assert exchange.answer == recollection(before.said)
-        assert all(exchange.answer == SORRY for exchange in exchanges if exchange.kind == "wonder")
-    assert kinds >= {"wonder", "read", "recall"}
+        unknown = [each for each in exchanges if each.kind in ("wonder", "stranger", "aside")]
+        assert all(exchange.answer == SORRY for exchange in unknown)
+    assert kinds >= {"wonder", "stranger", "aside", "read", "recall"}
+
+
+def test_strangers_are_none_of_the_things(concepts):
+    nouns, pairs = strangers()
+    called = {said.split(" ", 1)[-1] for others in aliases().values() for said in others}
+    things = {concept.name for concept in concepts} | called
+    words = {word for thing in things for word in thing.split()}
+    assert len(nouns) > 6000 and words.isdisjoint(nouns)
+    assert len(pairs) > 3000 and things.isdisjoint(pairs)
+    assert all(words.intersection(pair.split()) for pair in pairs)
+
+
+@pytest.mark.skipif(not WORDNET.exists(), reason="WordNet (Debian's wordnet-base) is not installed")
+def test_strangers_are_those_that_wordnet_has(concepts):
+    words = [word.replace("_", " ") for line in read_lines("strangers.txt") for word in line.split()]
+    nouns, pairs = read_strangers(concepts)
+    assert words == [*nouns, *pairs]
+
+
+def test_no_stranger_that_is_asked_for_in_the_evaluation_is_learned():
+    rng = random.Random(0)
+    learned = {about_a_stranger(rng).rstrip("?") for _ in range(20_000)}
+    asked = {kind: [] for kind in ("a noun", "two words", "no word")}
+    for turn in HeldOut().questions:
+        asked.get(turn.kind, []).append(turn.said.rstrip("?"))
+    for kind, others in zip(asked, (*strangers(held_out=True), None), strict=True):
+        assert len(asked[kind]) == 60 and learned.isdisjoint(asked[kind])
+        assert others is None or all(said.endswith(others) for said in asked[kind])
+    assert all(is_held_out(said.split()[-1], share=0.05) for said in asked["no word"])
+    for held_out, known in zip(strangers(held_out=True), strangers(), strict=True):
+        assert len(held_out) > 150 and set(held_out).isdisjoint(known)
+
+
+def test_hardly_two_made_up_words_are_the_same():
+    rng = random.Random(0)
+    words = [invented(rng) for _ in range(2000)]
+    assert len(set(words)) > 1990 and all(word.isalpha() for word in words)
+
+
+def test_an_aside_greets_nobody():
+    rng = random.Random(0)
+    greetings = tuple(greeting.lower() for greeting in grammar()["greeting"])
+    assert not any(aside(rng).startswith(greetings) for _ in range(2000))
