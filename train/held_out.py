@@ -18,7 +18,6 @@ from ar_omni.evaluation.conversations import KNOWN
 from ar_omni.evaluation.heldout import Pair, Request, Turn, save_held_out
 from ar_omni.training.arguments import load_recipe
 from ar_omni.training.world.dialogues import Exchange, conversation, is_held_out_conversation
-from ar_omni.training.world.other_words import invented
 from ar_omni.training.world.phrases import (
     SORRY,
     asked_for,
@@ -30,6 +29,7 @@ from ar_omni.training.world.phrases import (
 )
 from ar_omni.training.world.pictures import STYLES, Concept, is_held_out_pair, load_concepts
 from ar_omni.training.world.sentences import is_held_out, joined, sentences
+from ar_omni.training.world.unknown import invented
 
 SENTENCES, LONG_SENTENCES, REQUESTS, SCRIPTS = 100, 60, 60, 100
 SEEN, UNSEEN, MORE = 120, 100, 160

@@ -44,6 +44,6 @@ TARGETS = {
     ("spoken", "right picture"): Target(70, 90),
     ("chat", "turns answered rightly"): Target(80, 95),
     ("limits", "honest about unknown things"): Target(80, 95),
-    ("limits", "rightly: known, in other words"): Target(80, 95),
+    ("limits", "rightly: known, in other words"): Target(None, 95),
 }
 """(suite, figure's title) -> target. The aims of tts and asr are what the paper's 7B model reaches."""

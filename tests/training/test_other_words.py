@@ -9,15 +9,7 @@ import pytest
 from ar_omni.evaluation.heldout import HeldOut
 from ar_omni.training.world.dialogues import conversation
 from ar_omni.training.world.glosses import WORDNET, read_strangers
-from ar_omni.training.world.other_words import (
-    about_a_stranger,
-    aside,
-    invented,
-    rephrased,
-    shortened,
-    to_read,
-    wonder,
-)
+from ar_omni.training.world.other_words import rephrased, shortened, to_read
 from ar_omni.training.world.phrases import (
     SORRY,
     aliases,
@@ -29,6 +21,7 @@ from ar_omni.training.world.phrases import (
 from ar_omni.training.world.pictures import load_concepts
 from ar_omni.training.world.sentences import grammar, is_held_out
 from ar_omni.training.world.tasks import LEARNED, in_other_words
+from ar_omni.training.world.unknown import about_a_stranger, aside, invented, wonder
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +68,9 @@ def test_every_wonder_is_filled_and_asks_for_no_picture_that_there_is(concepts):
     rng, names = random.Random(0), {concept.name for concept in concepts}
     asked = [wonder(concepts, rng) for _ in range(2000)]
     assert not any("{" in said for said in asked)
-    assert {said.split()[0] for said in asked} >= {line.split()[0] for line in read_lines("wonder.txt")}
+    assert {said.split()[0] for said in asked} >= {
+        line.split()[0] for line in grammar("wonder.txt")["wonder"]
+    }
     things = [said.removeprefix("draw ") for said in asked if said.startswith("draw a")]
     assert things and not names.intersection(thing.partition(" ")[2] for thing in things)
 

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .other_words import about_a_stranger, aside, to_read, wonder
+from .other_words import to_read
 from .phrases import (
     ANOTHER,
     EXPLAIN,
@@ -35,6 +35,7 @@ from .phrases import (
 )
 from .pictures import STYLES, Concept, is_held_out_pair
 from .sentences import statement
+from .unknown import about_a_stranger, aside, wonder
 
 Picture = tuple[int, str]
 """A concept's index, and a style."""

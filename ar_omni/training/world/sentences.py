@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -13,10 +13,14 @@ _SLOT = re.compile(r"\{(\w+)\}")
 _WORD = re.compile(r"[a-z']+")
 
 
+Grammar = Mapping[str, Sequence[str]]
+"""Slot -> its expansions."""
+
+
 @cache
-def grammar() -> dict[str, list[str]]:
-    """The slots of `grammar.txt` and their expansions."""
-    lines = Path(__file__).with_name("grammar.txt").read_text(encoding="utf-8").splitlines()
+def grammar(name: str = "grammar.txt") -> Grammar:
+    """The slots of a file beside this one and their expansions."""
+    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines()
     text = "\n".join(line for line in lines if not line.startswith("#"))
     slots = re.findall(r"^(\w+) =(.*(?:\n    .*)*)", text, flags=re.M)
     return {
@@ -24,9 +28,10 @@ def grammar() -> dict[str, list[str]]:
     }
 
 
-def expand(slot: str, rng: random.Random) -> str:
-    """One random expansion of `slot`; raises KeyError naming a slot that the grammar lacks."""
-    return _SLOT.sub(lambda match: expand(match[1], rng), rng.choice(grammar()[slot]))
+def expand(slot: str, rng: random.Random, slots: Grammar | None = None) -> str:
+    """A random expansion of `slot`, one of `grammar()` if no slots are given; a missing one is a KeyError."""
+    slots = grammar() if slots is None else slots
+    return _SLOT.sub(lambda match: expand(match[1], rng, slots), rng.choice(slots[slot]))
 
 
 def is_held_out(text: str, share: float = 0.02) -> bool:
