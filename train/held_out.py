@@ -103,7 +103,7 @@ def scripts(concepts: Sequence[Concept], rng: random.Random) -> Iterator[list[Tu
 
 
 def unknown(rng: random.Random) -> Iterator[Turn]:
-    """Questions about things that nothing in training spoke of; every other one is spoken."""
+    """Questions about things that are never asked for in training; every other one is spoken."""
     nouns, pairs = strangers(held_out=True)
     words = (word for word in iter(lambda: invented(rng), None) if is_held_out(word, share=0.05))
     kinds = {
