@@ -121,6 +121,9 @@ def test_no_stranger_that_is_asked_for_in_the_evaluation_is_learned():
         assert len(asked[kind]) == 60 and learned.isdisjoint(asked[kind])
         assert others is None or all(said.endswith(others) for said in asked[kind])
     assert all(is_held_out(said.split()[-1], share=0.05) for said in asked["no word"])
+    words = {word for things in strangers() for thing in things for word in thing.split()}
+    made_up = {said.split()[-1] for said in learned} - words
+    assert len(made_up) > 3000 and not any(is_held_out(word, share=0.05) for word in made_up)
     for held_out, known in zip(strangers(held_out=True), strangers(), strict=True):
         assert len(held_out) > 150 and set(held_out).isdisjoint(known)
 
