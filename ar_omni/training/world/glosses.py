@@ -15,7 +15,7 @@ LONGEST = 12
 _DOUBTFUL = re.compile(
     r"sex|slut|whore|naked|nude|negro|savage|offensive|disparag|obscene|genital|vulgar|derog"
 )
-_PEOPLES = re.compile(r"skin|\brace\b|racial|ethnic|religio|\bdrug|suicid|\bkill|nazi|terroris")
+_DELICATE = re.compile(r"skin|\brace\b|racial|ethnic|religio|\bdrug|suicid|\bkill|nazi|terroris")
 _NOUN = re.compile("[a-z]{3,12}")
 _PAIR = re.compile("[a-z]{3,10} [a-z]{3,10}")
 _PLAIN = re.compile(r"[a-z',.?! -]+")
@@ -41,7 +41,7 @@ def read_strangers(concepts: Sequence[Concept], folder: Path = WORDNET) -> tuple
     used = {
         noun: count
         for noun, (text, count) in _nouns(folder).items()
-        if not _DOUBTFUL.search(noun + text) and not _PEOPLES.search(noun + text)
+        if not _DOUBTFUL.search(noun + text) and not _DELICATE.search(noun + text)
     }
     common = {noun for noun, count in used.items() if count > 2} | named
     nouns = [
