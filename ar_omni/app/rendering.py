@@ -99,11 +99,11 @@ def _reply(conversation_id: str, turn: Turn) -> str:
 
 def _picture(conversation_id: str, turn: Turn) -> str:
     percent = round(100 * turn.progress)
-    version = "whole" if turn.progress == 1 else turn.previews
+    version = "whole" if turn.whole else turn.previews
     source = address(conversation_id, turn, f"picture-{version}.png")
     image = f'<img src="{source}" alt="The picture that the model drew">' if turn.picture else ""
-    bar = f'<progress max="100" value="{percent}"></progress>' if turn.progress < 1 else ""
-    return f'<figure class="picture {"" if bar else "whole"}">{image}{bar}</figure>'
+    bar = f'<progress max="100" value="{percent}"></progress>' if not turn.whole else ""
+    return f'<figure class="picture {"whole" if turn.whole else ""}">{image}{bar}</figure>'
 
 
 def _player(source: str, label: str) -> str:

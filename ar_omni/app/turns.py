@@ -101,7 +101,8 @@ class Turn:
         transcript: what was heard.
         text: what the model wrote.
         picture: the picture, or the latest preview of it, of which there were `previews`.
-        progress: the share of its codes that exist.
+        progress: the share of its codes that exist; the last preview is still shown when all of them do.
+        whole: whether the picture is there, no preview of it.
         speech: what it says.
         stats: how it went, once it has ended by itself.
         note: why it ended otherwise, for people to read.
@@ -119,6 +120,7 @@ class Turn:
     picture: Image | None = None
     previews: int = 0
     progress: float = 0.0
+    whole: bool = False
     speech: Speech = field(default_factory=Speech)
     stats: Stats | None = None
     note: str = ""
@@ -153,7 +155,7 @@ class Turn:
                 if preview:
                     self.picture, self.previews = preview, self.previews + 1
             case ImageReady(image=image):
-                self.picture, self.progress = image, 1.0
+                self.picture, self.progress, self.whole = image, 1.0, True
             case SpeechChunk(pcm=pcm, sample_rate=rate):
                 self.speech.push(pcm, rate)
             case SegmentEnd(modality="speech"):
@@ -167,6 +169,6 @@ class Turn:
         self.speech.end(heard)
         if not self.ended or heard is not None:
             self.note = note
-        if not self.ended and self.progress < 1:  # the conversation does not keep unfinished pictures either
+        if not self.ended and not self.whole:  # the conversation does not keep unfinished pictures either
             self.picture, self.progress = None, 0.0
         self.place, self.ended = None, True

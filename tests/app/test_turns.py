@@ -1,10 +1,12 @@
 """Speech that is listened to while it is made, and turns as events come."""
 
+import re
 import threading
 
 import numpy as np
 from PIL import Image
 
+from ar_omni.app.rendering import one_turn
 from ar_omni.app.turns import Speech, Turn
 from ar_omni.events import ImageProgress, ImageReady, SegmentEnd, SpeechChunk, TextDelta, TranscriptDelta
 from ar_omni.serving.engine import Waiting
@@ -56,6 +58,25 @@ def test_events_are_folded_in():
     turn.take(SegmentEnd("speech"))
     assert turn.speech.ended and len(turn.speech) == 3
     assert turn.nbytes == 3 * 16 + 4 * 3
+
+
+def test_a_preview_is_not_taken_for_the_picture():
+    """Browsers keep what an address gave them: between the last code and the picture there is a preview."""
+    turn = Turn([], {})
+    addresses = []
+    for event in (
+        ImageProgress(3, 4, Image.new("RGB", (2, 2))),
+        ImageProgress(4, 4),
+        ImageReady(Image.new("RGB", (4, 4))),
+    ):
+        turn.take(event)
+        addresses.append(re.search(r"picture-\w+\.png", one_turn("conversation", turn))[0])
+    assert addresses == ["picture-1.png", "picture-1.png", "picture-whole.png"]
+    turn = Turn([], {})
+    turn.take(ImageProgress(3, 4, Image.new("RGB", (2, 2))))
+    turn.take(ImageProgress(4, 4))
+    turn.end("stopped")
+    assert turn.picture is None
 
 
 def test_an_unfinished_picture_is_not_kept():
