@@ -80,7 +80,7 @@ def chat(bench: Bench) -> Result:
 def limits(bench: Bench) -> Result:
     """Asks for things that it was never told of, and, as people do, for things that it was.
 
-    How such a thing's name is spelled is not judged where it is said: none of it can be known.
+    Where such a thing's name is said, it is not judged how it was written down: nobody can know its spelling.
     """
     rows: list[Row] = []
     for kind in dict.fromkeys(turn.kind for turn in bench.held_out.questions):
@@ -108,7 +108,7 @@ def _held(
         row = {"script": number, "kind": turn.kind, "said": turn.said, "spoken": turn.spoken}
         row |= judge(turn, reply, bench.held_out.gallery, rules)
         media = {"reference": shown, "image": reply.image, "audio": reply.audio}
-        yield row | bench.keep(suite, 10 * number + place, **media)
+        yield row | bench.keep(suite, 10 * number + place, **media)  # of fewer than ten turns
 
 
 def _by_kind(rows: Sequence[Row]) -> dict[str, Figure]:
